@@ -4,6 +4,7 @@ import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
 import { isBetterThanChance } from '../../evaluate/metrics.js';
+import { isSmallerThan } from '../../models/size.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
@@ -59,7 +60,7 @@ async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEve
       yield* climber.attempt({
         ...plan,
         what: row.what,
-        smaller: row.smaller,
+        smaller: row.smaller && work.smaller && isSmallerThan(work.smaller, work.network),
         teacher: row.teacher !== undefined,
         isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
         secondsFor: () =>

@@ -4,9 +4,9 @@ import type { LadderFile, PlannedRung, PseudoLabelRound, Rung } from '../../arti
 import { PupilError, type ErrorCode } from '../../errors.js';
 import { parametersOf } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
+import { countParameters } from '../../models/size.js';
 import type { RunEvent } from '../../runs/events.js';
 import { tap } from '../../runs/relay.js';
-import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock } from '../clock.js';
 import { accuraciesOf, failureOf, type Stage } from '../stages.js';
@@ -44,7 +44,7 @@ interface Attempt {
   readonly leastSeconds?: number | undefined;
   /** Of a technique that takes a share of the time: what its trainings take beside their steps, as planned. */
   readonly besideSeconds?: number | undefined;
-  /** Kept where it is as good within the interval: it is smaller. */
+  /** Of a student that learns last: whether it is smaller than the network that is kept so far. */
   readonly smaller?: boolean | undefined;
   readonly teacher?: boolean | undefined;
   /** Whether it takes a share of the time that is left, whatever it would take without a limit. */
@@ -139,14 +139,14 @@ export function createClimber(work: Climb): Climber {
         least = Math.max(clock.expected(besideSeconds), clock.expected(leastSeconds) - spent);
       if (best !== undefined && !finished && least > left) return yield* skip(told, tooLong(least, left));
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
-      const seconds =
+      const given =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? left);
       const began = work.elapsed();
       const soFar = (): number => spent + work.elapsed() - began;
       if (!finished) underWay = () => ({ name, seconds: soFar() });
       let trained: Trained | undefined;
       try {
-        const events = tap(train(seconds), async (event) => {
+        const events = tap(train(given), async (event) => {
           hasWorked = true;
           if (ladder.isDue()) await record();
           return event;
@@ -158,15 +158,15 @@ export function createClimber(work: Climb): Climber {
       }
       if (trained === undefined)
         return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
-      const took = finished ? trained.stage.seconds : Math.max(trained.stage.seconds, soFar());
-      const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given: seconds, spent });
+      const took = finished?.seconds ?? Math.max(trained.stage.seconds, soFar());
+      const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given, spent });
       clock.done({ expected, took });
       beside = trained.stage.beside ?? beside;
       if (trained.labels) labelled.push({ ...trained.labels, name, round: numberOf(name, labelled) });
-      const judged = judge(trained, [...stages.values()], best, smaller === true);
+      const judged = judge(trained, [...stages.values()], best, smaller);
       stages.set(name, trained);
       if (judged.kept) best = trained;
-      yield* add({ ...told, ...described(work, trained), ...judged });
+      yield* add({ ...told, ...described(work, trained, finished || spent > 0 ? took : undefined), ...judged });
       return judged.kept ? trained : undefined;
     },
   };
@@ -216,10 +216,11 @@ function numberOf(name: string, before: readonly PseudoLabelRound[]): number {
   return roundNumber(name) ?? last + 1;
 }
 
-/** What a rung gave, and at what cost. */
+/** What a rung gave, and at what cost: of one that went on its trainings know their last session alone. */
 function described(
   { chain: { run, dataset }, situation, network, smaller }: Climb,
   { model, stage }: Trained,
+  seconds = stage.seconds,
 ): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'seconds' | 'run'> {
   const counted = parametersOf(model, dataset.classes.length);
   const own = model === situation.model ? network : model === situation.options.student ? smaller : undefined;
@@ -227,10 +228,7 @@ function described(
     model: basename(model),
     parameters: counted ?? (own && countParameters(own)),
     ...accuraciesOf(stage, situation.options.reportOn),
-    seconds: stage.seconds,
+    seconds,
     run: relative(run.path, stage.run),
   };
 }
-
-const countParameters = ({ parameters, statistics }: Model): number =>
-  [...parameters].reduce((sum, [name, { dims }]) => sum + (statistics.has(name) ? 0 : sizeOf(dims)), 0);

@@ -46,24 +46,38 @@ test('a rung is kept unless it is worse beyond its interval, or much worse on a 
     const one = trained('one', labels, before),
       other = trained('other', labels, after, from);
     const name = `${labels}: ${before}, ${after}`;
-    const judged = judge(other, [one], one, false);
+    const judged = judge(other, [one], one);
     assert.equal(judged.kept, kept, `${name}: ${judged.reason}`);
     assert.match(judged.reason!, says, name);
     assert.equal(judge(other, [one], one, true).kept, kept, `${name}, smaller`);
   }
 });
 
+test('a student that is no smaller than its teacher is kept where it is better beyond the interval', () => {
+  for (const { labels, before, after, kept, says } of [
+    { labels: 10, before: 4, after: 4, kept: false, says: /^no smaller than its teacher, and not better beyond/ },
+    { labels: 10, before: 4, after: 5, kept: false, says: /not better beyond the interval: \+10.0 ± 22.6 points/ },
+    { labels: 10, before: 2, after: 9, kept: true, says: /points against one$/ },
+    { labels: 0, before: 0, after: 0, kept: false, says: /no labels are held out to show it better$/ },
+  ]) {
+    const [one, other] = [trained('one', labels, before), trained('other', labels, after)];
+    const judged = judge(other, [one], one, false);
+    assert.equal(judged.kept, kept, `${labels}: ${before}, ${after}: ${judged.reason}`);
+    assert.match(judged.reason!, says);
+  }
+});
+
 test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
   const below = trained('round 1', 50, 47),
     next = { ...trained('round 2', 50, 46), agreement: { mean: -0.01, interval: 0.005 } };
-  assert.deepEqual(judge(next, [below], below, false).kept, true);
+  assert.deepEqual(judge(next, [below], below).kept, true);
   const astray = { ...next, agreement: { mean: -0.04, interval: 0.01 } };
-  assert.match(judge(astray, [below], below, false).reason!, /its labels contradict those before/);
+  assert.match(judge(astray, [below], below).reason!, /its labels contradict those before/);
 });
 
 test('a rung that is as good as the one below is compared with all before, a smaller one with that below', () => {
   const [best, below, next] = [trained('best', 5, 4), trained('below', 5, 3), trained('next', 5, 2)];
-  const { kept, reason } = judge(next, [best, below], below, false);
+  const { kept, reason } = judge(next, [best, below], below);
   assert.equal(kept, false);
   assert.match(reason!, /against below, −40.0 ± \d+.\d against best: much worse on the few held-out images/);
   assert.equal(judge(next, [best, below], below, true).kept, true);

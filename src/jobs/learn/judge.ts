@@ -41,21 +41,26 @@ function isWorse(before: Stage, after: Stage): boolean {
   return Math.round(-mean * count) > count * Math.min(interval, Math.max(widest, 1 / count));
 }
 
+const noSmaller = 'no smaller than its teacher';
+
 /**
  * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
  * one of those before, or much less often on a handful of them, or its labels are less likely than the
  * truth would be. How sure it is of the labels held out does not count: the rounds that were refused by
- * that were right more often than what was kept in their place (docs/few-labels.md).
+ * that were right more often than what was kept in their place (docs/few-labels.md). `isSmaller`: of a student of the
+ * rung below; a smaller one replaces it where it is as good within the interval, another one where it is better beyond.
  */
 export function judge(
   { stage, agreement: agreed }: Trained,
   before: readonly Trained[],
   below: Trained | undefined,
-  isSmaller: boolean,
+  isSmaller?: boolean,
 ): Pick<Rung, 'gain' | 'kept' | 'reason'> {
   if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
   const contradicts = isAstray(agreed);
   if (stage.right.size === 0) {
+    if (isSmaller === false)
+      return { gain: undefined, kept: false, reason: `${noSmaller}, and no labels are held out to show it better` };
     return contradicts
       ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
       : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
@@ -69,6 +74,10 @@ export function judge(
       kept,
       reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
     };
+  }
+  if (isSmaller === false) {
+    const kept = gain.mean - gain.interval > 0;
+    return { gain, kept, reason: kept ? by : `${noSmaller}, and not better beyond the interval: ${by}` };
   }
   if (contradicts)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };

@@ -25,7 +25,7 @@ import { job } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnResult } from './climb.js';
 import type { LearnEvent } from './climber.js';
-import { describePlan, planLadder } from './plan.js';
+import { describePlan, noteOnStudent, planLadder } from './plan.js';
 import { asRun } from './rounds.js';
 import {
   measuredInClosedForm,
@@ -105,7 +105,9 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       budget,
       elapsed: shell.elapsed,
     });
-    yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
+    const note = noteOnStudent(given, { model: network, smaller });
+    const lines = [...describePlan(given, parts, plan, budget), ...note];
+    yield { type: 'plan', run: run.path, lines };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };
     const { rungs: planned } = plan,

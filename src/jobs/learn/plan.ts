@@ -5,8 +5,10 @@ import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { isFair } from '../../data/split.js';
 import type { Model } from '../../models/model.js';
+import { countParameters, isSmallerThan } from '../../models/size.js';
 import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
+import { parameters } from '../../report/format.js';
 import { secondsAnImage } from '../../runs/estimate.js';
 import type { RunEvent } from '../../runs/events.js';
 import {
@@ -191,6 +193,19 @@ export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epoc
 /** Labels of each class to learn from. */
 const labelsOfClasses = ({ classes, samples }: Dataset): number[] =>
   classes.map((_, c) => samples.filter(({ split, label }) => split === 'train' && label === c).length);
+
+/** A line of the plan where a student is no smaller than what teaches it. */
+export function noteOnStudent(
+  { options, model: name }: Situation,
+  { model, smaller: student }: Pick<PlanInput, 'model' | 'smaller'>,
+): string[] {
+  if (student === undefined || isSmallerThan(student, model)) return [];
+  const count = (network: Model): string => `${parameters(countParameters(network))} parameters`;
+  return [
+    `note       the student ${options.student} (${count(student)}) is no smaller than ${name} (${count(model)}): ` +
+      'it is kept only where it is better on held-out images beyond the interval',
+  ];
+}
 
 /** The plan in lines. `budget`: seconds, of all sessions. `folds`: as asked for. */
 export function describePlan(

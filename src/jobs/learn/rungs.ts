@@ -39,7 +39,7 @@ export interface RungPlan {
   readonly teacher?: 'labels' | 'soft labels' | 'distils';
   /** Of the time left, without a pretrained network: it can use as much as there is. */
   readonly share?: number;
-  /** Kept where it is as good as the best below within the interval: it is smaller. */
+  /** Kept where it is as good as the best below within the interval, if it is smaller as it should be. */
   readonly smaller?: true;
 }
 

@@ -76,6 +76,8 @@ test('time in a training counts when it is interrupted or killed, and is not had
   assert.deepEqual(trained(whole).slice(0, 3), ['probe', 'consensus', 'round 1']);
   const { seconds, budgetMinutes, underWay } = record(out);
   assert.ok(seconds! > 50 && seconds! < 110, 'counted once');
+  const round = whole.rungs.find(({ name }) => name === 'round 1')!;
+  assert.ok(round.seconds! > 50 && round.seconds! < 80, `of both sessions: ${round.seconds}`);
   assert.deepEqual([budgetMinutes, underWay], [2, undefined]);
   assert.ok(Math.abs(whole.seconds - seconds!) < 2, 'its result counts all sessions, too');
   const [, minutes = 0, rest] = /<dt>Time<\/dt>\s*<dd>(?:(\d+) min )?(\d+) s</.exec(
@@ -91,6 +93,8 @@ test('a session that goes through what was finished neither forgets it nor count
   for await (const { type } of learn(data, { resume: out, threads: 1, workers: 0 })) if (type === 'rung') break;
   const broken = record(out);
   assert.deepEqual([trained(broken), broken.kept], [trained(before), before.kept]);
+  const took = ({ rungs }: LadderFile) => rungs.map(({ name, seconds }) => [name, seconds]);
+  assert.deepEqual(took(broken), took(before));
   assert.ok(broken.seconds! >= before.seconds! && broken.seconds! < before.seconds! + 20);
   // No time is left: what is finished is not left out for that.
   const again = await learned(data, { resume: out, threads: 1, workers: 0 }, ({ type }) => {
