@@ -19,6 +19,8 @@ export interface StudioAssistant {
   readonly offer: Folder['offer'];
   /** The model whose features are used; undefined as long as there is none. */
   readonly model: string | undefined;
+  /** Settles when it is known whether there is one. */
+  readonly opened: Promise<void>;
   /** Fetches what is offered, in the background. */
   fetchBackbone(): Promise<void>;
   /** `onlyRandom`: those alone that are drawn at random. */
@@ -60,6 +62,7 @@ class Beside implements StudioAssistant {
   backbone: Folder['backbone'] = null;
   offer: Folder['offer'] = null;
   readonly #options: AssistantOptions;
+  readonly opened: Promise<void>;
   readonly #spec: string;
   readonly #stop: () => void;
   #order: readonly number[] = [];
@@ -86,7 +89,12 @@ class Beside implements StudioAssistant {
     this.#stop = bus.listen((event) => {
       if (event.type === 'labels') void this.#think();
     });
-    this.#begin().catch((error: unknown) => this.#fail(error));
+    this.opened = this.#open().catch((error: unknown) => this.#fail(error));
+    this.opened
+      .then(async () => {
+        if (this.backbone !== null) await (this.#looking = this.#look());
+      })
+      .catch((error: unknown) => this.#fail(error));
   }
 
   get model(): string | undefined {
@@ -219,7 +227,7 @@ class Beside implements StudioAssistant {
     return labels.labelOf(id) === null && !labels.isSkipped(id) && !images.absent.has(id);
   }
 
-  async #begin(): Promise<void> {
+  async #open(): Promise<void> {
     if (this.#options.folder === undefined) return;
     const spec = this.#spec;
     if (spec.startsWith('hf:')) {
@@ -234,7 +242,6 @@ class Beside implements StudioAssistant {
       }
     }
     this.backbone = { name: spec.replace(/^.*[/\\](?=.)/, ''), licence: null };
-    await (this.#looking = this.#look());
   }
 
   async #fetch(name: string): Promise<void> {

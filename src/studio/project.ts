@@ -82,7 +82,7 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
     const attached = images.found.then(attach);
     const decisions = await openDecisions(folder);
     const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
-    const runs = await openRuns({ folder, run, images, labels, assistant, foreign, bus });
+    const runs = await openRuns({ folder, run, images, labels, assistant, attached, foreign, bus });
     const look = openRunLook({ images, labels, assistant, runs });
     const ready = attached.then(() => images.seen);
     ready.catch(() => undefined); // those who wait for it hear why

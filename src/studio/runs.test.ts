@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { openStudio, openWindow, type Window } from '../testing/studio-client.js';
 import { insects, label, model, skip, truth, until } from '../testing/studio-photos.js';
 import type { Folder, RunDetail, RunState, RunSummary, StudioImage } from './protocol.js';
@@ -68,3 +69,32 @@ test(
     await stateOf(window, 'stopped');
   },
 );
+
+test('a training that waited when the studio was killed goes on with the labels of then', async (t) => {
+  const folder = await temporaryFolder(t);
+  const names = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? `cat/${i}.png` : `dog/${i}.png`));
+  const asked = { command: 'train', options: { mode: 'scratch', epochs: 1, size: 32 } };
+  const rows = names.map((name) => `../../${name},${name.slice(0, 3)}`);
+  await writeTree(folder, {
+    ...Object.fromEntries(names.map((name, i) => [name, i])),
+    '.pupil/going.json': JSON.stringify([
+      { name: 'train-3', asked },
+      { name: 'train-5', asked },
+    ]),
+    '.pupil/data/train-5.csv': ['path,label', ...rows.slice(0, 8), ''].join('\n'),
+  });
+  const { window } = await openStudio(t, { folder, model: 'hf:nobody/nothing-here' });
+  for (const name of ['train-3', 'train-5']) {
+    const run = await until(
+      async () => (await window.get<RunSummary[]>('/api/runs')).find((one) => one.name === name),
+      (one) => one?.state === 'finished' || one?.state === 'failed',
+      180,
+    );
+    assert.equal(run?.state, 'finished', run?.message);
+  }
+  const rowsOf = (name: string): number =>
+    readFileSync(join(folder, `.pupil/data/${name}.csv`), 'utf8')
+      .trim()
+      .split('\n').length - 1;
+  assert.deepEqual(['train-3', 'train-5'].map(rowsOf), [12, 8]);
+});

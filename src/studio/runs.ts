@@ -1,6 +1,6 @@
 /** The runs of a folder, in `.pupil/runs`: each in a process of its own, one after the other. */
 import { fork } from 'node:child_process';
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { spreadsheet } from '../artifact/csv.js';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
@@ -48,6 +48,8 @@ export interface RunsOptions {
   readonly images: Images;
   readonly labels: LabelStore;
   readonly assistant: StudioAssistant;
+  /** Settles when the images were found and have their labels. */
+  readonly attached: Promise<void>;
   /** How its network is read. */
   readonly foreign: ForeignOptions;
   readonly bus: Bus;
@@ -80,6 +82,8 @@ class FolderRuns implements Runs {
   readonly #outside: string | undefined;
   readonly #live = new Map<string, Live>();
   readonly #queue: string[] = [];
+  /** Names of runs that were under way when the studio ended. */
+  readonly #reserved = new Set<string>();
   readonly #forecasts = createForecasts();
   #predictor:
     | {
@@ -109,31 +113,43 @@ class FolderRuns implements Runs {
 
   /** Goes on with what was under way when the studio ended, however it ended. */
   async goOn(): Promise<void> {
-    const { folder, assistant } = this.#options;
+    const { folder, assistant, attached } = this.#options;
     if (folder === undefined) return;
-    for (const { name, asked } of await readGoing(folder)) {
+    const all = await readGoing(folder);
+    for (const { name } of all) this.#reserved.add(name);
+    for (const { name, asked } of all) {
       const path = join(this.#root, name);
-      if (!(await this.#names()).includes(name)) {
-        // It was waiting.
-        if (asked !== undefined && assistant.model !== undefined) await this.start(asked).catch(() => undefined);
-        continue;
-      }
-      await untilFree(path);
+      const hasBegun = (): Promise<boolean> => runFiles.config.exists(path);
+      // What waited, or had just begun, needs its images and its network.
+      if (!(await hasBegun())) await Promise.all([attached, assistant.opened]);
       if (this.#isClosed) return;
-      await this.resume(name).catch(() => undefined);
+      if (await hasBegun()) {
+        await untilFree(path);
+        if (this.#isClosed) return;
+        await this.resume(name).catch(() => undefined);
+      } else if (asked !== undefined) await this.#launch(name, asked).catch(() => undefined);
     }
   }
 
   async start(asked: RunRequest): Promise<RunSummary> {
     const { command } = asked;
-    const { folder, request } = this.#requestOf(asked);
-    const known = new Set(await this.#names());
+    const { folder } = this.#requestOf(asked);
+    const known = new Set([...(await this.#names()), ...this.#reserved]);
     let n = 1;
     while (known.has(`${command}-${n}`)) n++;
     const name = `${command}-${n}`;
+    // One with that name may have been removed.
+    await rm(listOf(folder, name), { force: true });
+    return this.#launch(name, asked);
+  }
+
+  /** Starts it on the labels of now, or on those that were written down for it before. Throws as `start` does. */
+  async #launch(name: string, asked: RunRequest): Promise<RunSummary> {
+    const { folder, request } = this.#requestOf(asked);
     const out = join(this.#root, name);
-    const list = join(resolve(folder), studioFolder, 'data', `${name}.csv`);
-    const data = await snapshot(list, '../..', this.#options);
+    const list = listOf(folder, name);
+    const isThere = (await stat(list).catch(() => undefined)) !== undefined;
+    const data = isThere ? list : await snapshot(list, '../..', this.#options);
     // What is measured beside a training is wrong, and slows it down.
     await this.#forecasts.stop();
     return this.#enqueue(name, { ...request, data, options: { ...request.options, out } }, asked);
@@ -350,6 +366,9 @@ class FolderRuns implements Runs {
     this.#tell(name);
   }
 }
+
+/** The labels that a run is started with. */
+const listOf = (folder: string, name: string): string => join(resolve(folder), studioFolder, 'data', `${name}.csv`);
 
 /**
  * Writes the labels of now as a list of their own, with how each was given and which images are a random sample: a
