@@ -38,6 +38,36 @@ test('packed archives are the data set that was packed, and the same bytes every
   assert.deepEqual([taken.code, /again already exists; choose another --out/.test(taken.err)], [2, true]);
 });
 
+test('packed in random order: the same data set, all classes in each archive, one order for each seed', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTree(
+    at('data'),
+    Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`train/${i < 20 ? 'fox' : 'owl'}/${i}.png`, i])),
+  );
+  const packed = async (out: string, ...more: string[]): Promise<readonly string[]> => {
+    const {
+      code,
+      out: told,
+      err,
+    } = await pupil(...['shards', at('data'), '--per-shard', '10', '--out', at(out), ...more, '--json']);
+    assert.equal(code, 0, err);
+    return (JSON.parse(told) as PackResult).shards.map(({ sha256 }) => sha256);
+  };
+  const [plain, shuffled] = [await packed('plain'), await packed('shuffled', '--shuffle')];
+  assert.deepEqual(await packed('same', '--shuffle', '--seed', '0'), shuffled);
+  const other = await packed('other', '--shuffle', '--seed', '1');
+  assert.equal(new Set([...plain, ...shuffled, ...other]).size, 12);
+  const [before, after] = [await openDataset(at('data')), await openDataset(at('shuffled'))];
+  assert.deepEqual([after.classes, after.samples.length, after.hash], [before.classes, 40, before.hash]);
+  for (let i = 0; i < 4; i++) {
+    const { classes } = await openDataset(at(`shuffled/train-00000${i}.tar`));
+    assert.deepEqual(classes, ['fox', 'owl'], `archive ${i}`);
+  }
+  const refused = await pupil('shards', at('data'), '--seed', '1', '--out', at('refused'));
+  assert.deepEqual([refused.code, /--seed has no use without --shuffle/.test(refused.err)], [2, true]);
+});
+
 test('images are made smaller, unreadable ones named and skipped within a limit', async (t) => {
   const folder = await temporaryFolder(t);
   const at = (name: string): string => join(folder, name);

@@ -16,6 +16,7 @@ import { encodePhoto } from '../image/thumbnail.js';
 import { Job } from '../job.js';
 import { checkOptions, withSignal } from '../options/option.js';
 import { packOptions, type PackOptions, type PackRequest } from '../options/shards.js';
+import { Random } from '../random.js';
 import type { RunEvent } from '../runs/events.js';
 import { reporting } from '../runs/relay.js';
 import { warnUnreadable } from './images.js';
@@ -58,7 +59,9 @@ const splits: readonly Split[] = ['train', 'val', 'test', 'unlabelled'];
 
 async function* packAll(source: string, options: PackOptions): AsyncGenerator<RunEvent, PackResult, undefined> {
   const started = performance.now();
-  const { out: folder, perShard = 10_000, labels = true, skip, signal } = options;
+  const { out: folder, perShard = 10_000, labels = true, shuffle = false, seed, skip, signal } = options;
+  if (seed !== undefined && !shuffle)
+    throw new PupilError('usage', '`seed` has no use without `shuffle`; leave it out', { option: 'seed' });
   if (folder === undefined)
     throw new PupilError('usage', 'shards needs a new folder to write into: `out: FOLDER`', { option: 'out' });
   await refuseExistingFolder('out', folder);
@@ -75,7 +78,8 @@ async function* packAll(source: string, options: PackOptions): AsyncGenerator<Ru
     const written: PackedShard[] = [];
     let done = 0;
     for (const split of splits) {
-      const samples = dataset.samples.filter((sample) => sample.split === split);
+      const listed = dataset.samples.filter((sample) => sample.split === split);
+      const samples = shuffle ? new Random(seed ?? 0, 'pack', split).shuffle(listed) : listed;
       for (let start = 0; start < samples.length; start += perShard) {
         const name = `${split}-${String(start / perShard).padStart(6, '0')}.tar`;
         const some = samples.slice(start, start + perShard);

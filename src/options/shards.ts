@@ -101,7 +101,13 @@ export const packOptions = {
       usual: true,
       rank: 4,
     }),
-    skip: { ...skip, rank: 5 },
+    shuffle: option(flag, {
+      says: 'pack the images of each split in random order, for programs that read archives from beginning to end',
+      usual: false,
+      rank: 5,
+    }),
+    seed: option(whole(0), { says: 'with `shuffle`: other numbers are other orders', usual: 0, rank: 6 }),
+    skip: { ...skip, rank: 7 },
   }),
   signal: machine.signal,
 } as const;

@@ -8,7 +8,7 @@ import { followAlone } from '../training-progress.js';
 export const shards = command('shards', 'Pack images into numbered .tar archives, their labels inside (WebDataset).', {
   arguments: { '<data>': dataArgument },
   options: packOptions,
-  examples: ['pupil shards photos --out packed', 'pupil shards camera --no-labels --resize 256 --out packed'],
+  examples: ['pupil shards photos --out packed', 'pupil shards camera --no-labels --resize 256 --shuffle --out packed'],
   async run({ data }, { json, ...options }, terminal) {
     const { packShards } = await import('../../jobs/pack.js');
     const result = await followAlone((signal) => packShards(data, { ...options, signal }), terminal);
