@@ -25,6 +25,7 @@ import { openDigits } from '../dist/data/digits.js';
 import { keepLabels } from '../dist/data/split.js';
 import { meanInterval } from '../dist/evaluate/metrics.js';
 import { encodePng } from '../dist/image/decode.js';
+import { sharedFeatures } from '../dist/techniques/stored-features.js';
 import { version } from '../dist/version.js';
 import { imbalanced } from './frozen-features.js';
 
@@ -615,7 +616,11 @@ const rows = {
 mkdirSync(join(root, 'results'), { recursive: true });
 const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {});
 
+/** What a row measures finds images decoded, as on a second evening, but no features of a row before. */
+const cacheFolder = join(root, '.cache', 'results', 'cache');
+
 function pupil(command, seed, out, before) {
+  rmSync(join(cacheFolder, sharedFeatures), { recursive: true, force: true });
   const words = [...command.split(' '), '--seed', String(seed), '--out', out, '--json']
     .map((word) =>
       word
@@ -634,6 +639,7 @@ function pupil(command, seed, out, before) {
     execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], {
       stdio: ['ignore', 'pipe', 'inherit'],
       maxBuffer: 2 ** 28,
+      env: { ...process.env, PUPIL_CACHE: cacheFolder },
     }),
   );
 }
@@ -1054,7 +1060,8 @@ function render() {
     '- **compared with**: another row, with the difference seed by seed (paired) where both have several ' +
       'seeds; or the accuracy of an independent program on the same images.',
     '- **ECE**: expected calibration error, how far confidences are from accuracies.',
-    '- **seconds**: the whole command, from decoding to the report, on a machine with other work.',
+    '- **seconds**: the whole command, to the report, on a machine with other work. Images may have been ' +
+      'decoded by a command before; features are computed anew.',
     '- **images**: how many images the accuracy was measured on.',
     '',
     '| row | what | accuracy | seeds | goal | compared with | ECE | seconds | images |',

@@ -134,7 +134,10 @@ function keyOf({ name: engine }: Engine, { graph, parameters, preprocessing, hea
   return hashOfGraph(backbone, parameters, [engine, targetKey(images.target), preprocessing]);
 }
 
-/** Bytes that features of all commands take in the cache folder, at most. */
+/** Where they lie in the cache folder; the number is that of their format. */
+export const sharedFeatures = 'features-1';
+
+/** Bytes that features of all commands take there, at most. */
 const roomForFeatures = 4 * 2 ** 30;
 
 /**
@@ -147,5 +150,5 @@ function openShared({ description }: Engine, key: string, { pool }: PreparedImag
     .update(JSON.stringify([key, ...computing]))
     .digest('hex')
     .slice(0, 32);
-  return openFeatureCache(join(pool.cacheFolder, 'features-1'), name, Math.min(roomForFeatures, pool.disk.limit));
+  return openFeatureCache(join(pool.cacheFolder, sharedFeatures), name, Math.min(roomForFeatures, pool.disk.limit));
 }
