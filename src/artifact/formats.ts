@@ -12,6 +12,8 @@ export interface RunConfig<Settings = unknown> {
   readonly command: string;
   /** Every choice made; a resumed run keeps them. */
   readonly settings: Settings;
+  /** Why settings that nobody gave are what they are, where they follow from the images; by their names. */
+  readonly reasons?: Readonly<Record<string, string>> | undefined;
   /** How a search does each of its trainings. */
   readonly training?: object | undefined;
   readonly classes?: readonly string[] | undefined;
@@ -271,6 +273,8 @@ export interface LadderPlan {
   readonly rungs: readonly PlannedRung[];
   /** How many images without labels take part, where the time is too short for all. */
   readonly unlabelled?: number | undefined;
+  /** Why what nobody asked for is as it is, by the names of options. */
+  readonly reasons?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A rung before it is tried. */

@@ -127,6 +127,7 @@ const sourceSchema = v.looseObject({ name: v.nullable(text), licence: v.nullable
 const configSchema = v.looseObject({
   command: optional(text),
   settings: optional(named),
+  reasons: optional(v.record(text, text)),
   classes: optional(v.array(text)),
   dataHash: optional(text),
   filesHash: optional(text),
@@ -240,6 +241,7 @@ const planSchema = v.looseObject({
     }),
   ),
   unlabelled: optional(index),
+  reasons: optional(v.record(text, text)),
 });
 
 const labelled = {

@@ -61,6 +61,14 @@ export function backboneFactor(isFolded: boolean, images: number): number {
   return factor * Math.min(most, Math.max(1, images / few));
 }
 
+/** The same in words. */
+export const whyBackboneFactor = (isFolded: boolean, images: number): string =>
+  isFolded
+    ? `${Number(backboneFactor(true, images).toPrecision(2))} of the learning rate, for ${images} images to learn ` +
+      `from: ${foldedBackbone.factor} up to ${foldedBackbone.images} of them, and up to ${foldedBackbone.most} times ` +
+      'as much for more, where BatchNormalization is folded into the weights'
+    : `${backboneFactor(false, images)} of the learning rate`;
+
 /** The factor of so many images and fewer; at most how many times as much of more. */
 const foldedBackbone = { factor: 0.05, images: 250, most: 4 } as const;
 

@@ -16,7 +16,7 @@ import {
   type Option,
   type Resolved,
 } from '../options/option.js';
-import { backboneFactor } from '../options/recipes.js';
+import { backboneFactor, whyBackboneFactor } from '../options/recipes.js';
 import {
   recipeDefault,
   techniqueNames,
@@ -150,6 +150,15 @@ export function withBackboneRate<Known extends Settings>(
   if (backboneLr !== undefined || mode !== 'finetune' || layerDecay !== undefined || lr === 'auto') return settings;
   return { ...settings, backboneLr: lr * backboneFactor(isNormalisationFolded(graph), images) };
 }
+
+/** Why `withBackboneRate` chose what it chose; undefined where it left the settings as they were. */
+export const whyBackboneRate = (
+  { backboneLr }: Settings,
+  settled: Settings,
+  { graph }: Pick<Model, 'graph'>,
+  images: number,
+): string | undefined =>
+  backboneLr === settled.backboneLr ? undefined : whyBackboneFactor(isNormalisationFolded(graph), images);
 
 /** How many images are learned from, as far as that is known before any is decoded. */
 export function imagesLearned(

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
+import type { RunConfig } from '../artifact/formats.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { createPool, type Pool } from '../data/pool.js';
 import type { Preprocessing } from '../data/preprocessing.js';
@@ -36,7 +37,14 @@ import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
 import { announce, assertSameImages, hashesOf, joinAlike, listen, tellResult, sayOfRanks } from './ranks.js';
-import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
+import {
+  imagesLearned,
+  resolveSettings,
+  whyBackboneRate,
+  withBackboneRate,
+  type Settings,
+  type TrainOptions,
+} from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
@@ -150,6 +158,7 @@ async function* leadTraining(
     const run = await opened.begin(settings.mode, {
       machine: sharing?.machine,
       settings,
+      reasons: training.reasons ?? resumed?.config.reasons,
       classes: images.dataset.classes,
       dataHash: images.dataset.hash,
       architecture: model.architecture,
@@ -225,6 +234,7 @@ export const poolFor = ({
 /** What is trained, before anything is decoded. */
 interface Training {
   readonly settings: Settings;
+  readonly reasons: RunConfig['reasons'];
   readonly technique: Technique;
   readonly data: CheckedData;
   readonly model: Model;
@@ -252,19 +262,22 @@ async function* prepareTraining(
   const { classes } = data.dataset;
   const pseudoLabels = file === undefined ? undefined : await readPseudoLabels(file, classes);
   const model = yield* chooseModel(data.dataset, { ...resolved, signal: options.signal }, open);
+  const images = imagesLearned(data.check.dataset, resolved, pseudoLabels);
   const settings: Settings = saved
     ? {
         ...saved,
         ...savedOptions(trainingOptions, machineOptions(trainingOptions, options)),
         preview: saved.preview ?? options.preview,
       }
-    : withBackboneRate(resolved, model, imagesLearned(data.check.dataset, resolved, pseudoLabels));
+    : withBackboneRate(resolved, model, images);
+  const backboneLr = saved ? undefined : whyBackboneRate(resolved, settings, model, images);
   const told = { classes, signal: options.signal, open };
   const isConsensus = settings.mode === 'consensus';
   const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);
   const backbones = isConsensus ? yield* chooseBackbones(settings, told) : [];
   const taught = taughtBy(model, [...[...teachers, ...backbones].map((other) => other.model), { ...pseudoLabels }]);
-  return { settings, technique, data, model: taught, teachers, backbones, pseudoLabels };
+  const reasons = backboneLr === undefined ? undefined : { backboneLr };
+  return { settings, reasons, technique, data, model: taught, teachers, backbones, pseudoLabels };
 }
 
 /** The options with their policies read. */

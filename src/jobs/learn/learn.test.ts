@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
-import type { LadderFile } from '../../artifact/formats.js';
+import type { LadderFile, RunConfig } from '../../artifact/formats.js';
 import type { ErrorCode } from '../../errors.js';
 import { readPseudoLabels, writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { runFiles } from '../../artifact/run-files.js';
@@ -142,9 +142,10 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   const file = join(at, 'whole', 'rungs', 'consensus', 'labels.parquet');
   const { rows } = await readPseudoLabels(file, data.classes);
   assert.equal(rows.length, 120);
-  const { settings } = (await runFiles.config.read(join(at, 'whole', 'rungs', 'round-1', 'student')))! as unknown as {
-    settings: TrainOptions;
-  };
+  const { settings, reasons } = (await runFiles.config.read(
+    join(at, 'whole', 'rungs', 'round-1', 'student'),
+  ))! as RunConfig<TrainOptions>;
+  assert.match(reasons!['backboneLr']!, /^0\.\d+ of the learning rate/);
   assert.equal(settings.pseudoLabels, file);
   assert.equal(settings.technique, 'prior-match');
   assert.ok(!existsSync(join(at, 'whole', 'rungs', 'round-1', 'student', 'checkpoints')), 'finished: none are kept');

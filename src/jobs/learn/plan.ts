@@ -20,7 +20,7 @@ import {
 } from '../../runs/expected.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { canChoose, type Part } from '../parts.js';
-import { epochsOf, isReported, roundsOf } from './rounds.js';
+import { epochsOf, isReported, roundsOf, whyEpochs } from './rounds.js';
 import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 import { mostEpochs, secondsOf, secondsToCome, timedShare, timetable, trainedBefore, usualOf } from './time.js';
 
@@ -94,7 +94,16 @@ export async function* planLadder(
       ? { name, ...expected(row, situation, parts.length, row.smaller ? paces.smaller : paces.own, shared) }
       : { name, expectedSeconds: 0, skip };
   });
-  return timed({ rungs: planned, unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined }, situation);
+  const hasRounds = planned.some(({ name, skip }) => name === 'rounds' && skip === undefined);
+  const studentEpochs = hasRounds ? whyEpochs(situation) : undefined;
+  return timed(
+    {
+      rungs: planned,
+      unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined,
+      reasons: studentEpochs === undefined ? undefined : { studentEpochs },
+    },
+    situation,
+  );
 }
 
 /**
@@ -211,7 +220,7 @@ export function noteOnStudent(
 export function describePlan(
   situation: Situation,
   parts: readonly Part[],
-  { rungs: planned, unlabelled: used, left, tried }: TimedPlan,
+  { rungs: planned, unlabelled: used, reasons, left, tried }: TimedPlan,
   budget: number,
 ): string[] {
   const { labelled, unlabelled, model, mode } = situation;
@@ -224,6 +233,7 @@ export function describePlan(
     ...planned.map(
       (plan, i) => `${i === 0 ? 'techniques ' : '           '}${plan.name}: ${timeOf(plan, { tried, left, budget })}`,
     ),
+    ...Object.values(reasons ?? {}).map((reason) => `epochs     ${reason}`),
     `time       ${totalTime(planned, { tried, left, budget })}`,
   ];
   const first = planned.find(({ skip }) => skip === undefined);

@@ -208,6 +208,17 @@ export function epochsOf(situation: Situation): number {
   return Math.max(1, Math.round(Math.min(shown.most, Math.max(shown.least, shown.epochs * images)) / images));
 }
 
+/** Why it is so many, where it follows from the images alone. */
+export function whyEpochs(situation: Situation): string | undefined {
+  const { options, mode, labelled, unlabelled } = situation;
+  if (options.studentEpochs !== undefined || mode === 'scratch') return undefined;
+  const { least, most, epochs } = ladder.studentImages;
+  return (
+    `${epochsOf(situation)} in a round: ${labelled + unlabelled} images, each ${epochs} times, but at least ${least} ` +
+    `and at most ${most} in all`
+  );
+}
+
 /** What a consensus says of the images without labels. */
 export async function labelsBy(run: string, data: Dataset): Promise<PseudoLabels> {
   const unlabelled = new Set(data.samples.filter(({ split }) => split === 'unlabelled').map(({ hash }) => hash));

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { PlannedRung } from '../../artifact/formats.js';
 import type { Part } from '../parts.js';
 import { describePlan, type TimedPlan } from './plan.js';
+import { whyEpochs } from './rounds.js';
 import type { Situation } from './rungs.js';
 import { forSmaller, minutesUntil, secondsFor, timetable } from './time.js';
 
@@ -133,6 +134,17 @@ test('the plan of a run that goes on has what was done, and only the time that i
   );
   const never = describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 1 }), 60).join('\n');
   assert.match(never, /probe: about 2 s\n[^]*even probe alone takes longer than is left/);
+});
+
+test('a plan says why the student of a round has so many epochs, unless they were asked for', () => {
+  const few = { ...pretrained, unlabelled: 190 };
+  const studentEpochs = whyEpochs(few)!;
+  assert.equal(studentEpochs, '10 in a round: 240 images, each 10 times, but at least 2400 and at most 9600 in all');
+  const plan = { ...planOf(few, [], { left: Infinity }), reasons: { studentEpochs } };
+  assert.ok(describePlan(few, [whole], plan, Infinity).includes(`epochs     ${studentEpochs}`));
+  assert.match(whyEpochs({ ...pretrained, unlabelled: 1550 })!, /^6 in a round: 1600 images/);
+  assert.equal(whyEpochs({ ...few, options: { studentEpochs: 2 } }), undefined);
+  assert.equal(whyEpochs(situation), undefined);
 });
 
 test('where nothing is held out the plan says what to do about that', () => {
