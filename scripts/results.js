@@ -25,7 +25,7 @@ import { openDigits } from '../dist/data/digits.js';
 import { keepLabels } from '../dist/data/split.js';
 import { meanInterval } from '../dist/evaluate/metrics.js';
 import { encodePng } from '../dist/image/decode.js';
-import { sharedFeatures } from '../dist/techniques/stored-features.js';
+import { featuresFolder } from '../dist/techniques/stored-features.js';
 import { version } from '../dist/version.js';
 import { imbalanced } from './frozen-features.js';
 
@@ -620,7 +620,7 @@ const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : 
 const cacheFolder = join(root, '.cache', 'results', 'cache');
 
 function pupil(command, seed, out, before) {
-  rmSync(join(cacheFolder, sharedFeatures), { recursive: true, force: true });
+  rmSync(join(cacheFolder, featuresFolder), { recursive: true, force: true });
   const words = [...command.split(' '), '--seed', String(seed), '--out', out, '--json']
     .map((word) =>
       word

@@ -5,9 +5,9 @@
  * is damaged and removed, and its images are computed again.
  */
 import { createHash } from 'node:crypto';
-import { readdir, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fresh, removeOldest } from '../data/disk-cache.js';
+import { markUsed, removeOldest } from '../data/disk-cache.js';
 import { sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { encodeSafetensors, readSafetensors, readTensor, type TensorFile } from '../safetensors.js';
@@ -52,7 +52,7 @@ export const openFeatureStore = (folder: string): FeatureStore => ({
       const known = hashesOf(tensors?.get(hashesName));
       const sources = layers.map(({ name, size }) => rowsOf(tensors?.get(layerName(name)), size));
       if (known === undefined || !sources.every((source) => source !== undefined)) continue;
-      await touch(file);
+      await markUsed(file);
       for (const [row, hash] of known.entries()) {
         for (const place of places.get(hash) ?? []) {
           layers.forEach(({ size, features }, i) =>
@@ -89,7 +89,7 @@ export const openFeatureStore = (folder: string): FeatureStore => ({
 export function openFeatureCache(root: string, key: string, limit: number): FeatureStore {
   const store = openFeatureStore(join(root, key));
   return {
-    fill: (hashes, layers, places) => store.fill(hashes, layers, places),
+    ...store,
     async add(hashes, layers) {
       const bytes = hashes.length * layers.reduce((sum, { size }) => sum + 4 * size, hashBytes);
       if (bytes > limit) return;
@@ -99,13 +99,6 @@ export function openFeatureCache(root: string, key: string, limit: number): Feat
       });
     },
   };
-}
-
-/** The file counts as just used (`removeOldest`). */
-async function touch(file: string): Promise<void> {
-  const now = new Date();
-  const used = (await stat(file).catch(() => undefined))?.mtimeMs ?? Infinity;
-  if (now.getTime() - used > fresh) await utimes(file, now, now).catch(() => undefined);
 }
 
 const filesIn = async (folder: string): Promise<string[]> =>

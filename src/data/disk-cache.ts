@@ -27,7 +27,7 @@ export function defaultCacheFolder(
 }
 
 /** Milliseconds in which a file counts as just used without being told so. */
-export const fresh = 60_000;
+const fresh = 60_000;
 
 function touch(handle: number): void {
   const now = new Date();
@@ -116,6 +116,13 @@ export async function writeCached(file: string, { width, height, data }: Image):
  */
 export const pruneCache = (folder: string, limit: number, keep?: ReadonlySet<string>): Promise<void> =>
   removeOldest(root(folder), limit, '.rgb', keep);
+
+/** A file counts as just used (`removeOldest`). */
+export async function markUsed(file: string): Promise<void> {
+  const now = new Date();
+  const used = (await stat(file).catch(() => undefined))?.mtimeMs ?? Infinity;
+  if (now.getTime() - used > fresh) await utimes(file, now, now).catch(() => undefined);
+}
 
 /** The same for the files below a folder whose names end so. */
 export async function removeOldest(

@@ -11,6 +11,7 @@ import { importFile, unquantisedBeside, type ImportOptions } from './import.js';
 import { converters } from './import/converters.js';
 import type { ForeignOptions } from './index.js';
 import { fixedBatch, isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
+import { countParameters } from './size.js';
 import { isWeights, loadWeights } from './weights.js';
 
 export interface InspectedOp {
@@ -151,7 +152,7 @@ function factsOf(
   }
   return {
     problem: undefined,
-    parameters: [...parameters].reduce((sum, [name, t]) => (statistics.has(name) ? sum : sum + t.data.length), 0),
+    parameters: countParameters(model),
     tensors: Array.from(parameters, ([name, t]) => ({ name, shape: t.dims, statistic: statistics.has(name) })),
     flops: countFlops(graph),
     preprocessing: model.preprocessing,

@@ -21,6 +21,14 @@ export interface TechniqueSection {
 
 type MaybeBlocks = readonly Block[] | undefined;
 
+/** Of a file that says all that is drawn of it. */
+const drawn =
+  <File>(read: (value: unknown) => File | undefined, blocks: (file: File) => readonly Block[]) =>
+  (value: unknown): MaybeBlocks => {
+    const file = read(value);
+    return file && blocks(file);
+  };
+
 /**
  * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
  */
@@ -32,10 +40,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     title: 'Seeds',
     file: runFiles.seeds,
     place: 'first',
-    read(value) {
-      const seeds = readSeeds(value);
-      return seeds && seedsBlocks(seeds);
-    },
+    read: drawn(readSeeds, seedsBlocks),
   },
   {
     title: 'Techniques compared',
@@ -72,10 +77,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     title: 'Images in two splits',
     file: runFiles.alike,
     place: 'after curves',
-    read(value) {
-      const alike = readAlike(value);
-      return alike && alikeBlocks(alike);
-    },
+    read: drawn(readAlike, alikeBlocks),
   },
 ];
 

@@ -1,4 +1,5 @@
 /** From the options of a training to settings: checks, refusals and defaults, all by the table. */
+import type { RunConfig } from '../artifact/formats.js';
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
@@ -151,14 +152,16 @@ export function withBackboneRate<Known extends Settings>(
   return { ...settings, backboneLr: lr * backboneFactor(isNormalisationFolded(graph), images) };
 }
 
-/** Why `withBackboneRate` chose what it chose; undefined where it left the settings as they were. */
-export const whyBackboneRate = (
-  { backboneLr }: Settings,
-  settled: Settings,
-  { graph }: Pick<Model, 'graph'>,
+/** The same, and why the rate is what it is, where it was chosen. */
+export function withReasons(
+  given: Settings,
+  model: Pick<Model, 'graph'>,
   images: number,
-): string | undefined =>
-  backboneLr === settled.backboneLr ? undefined : whyBackboneFactor(isNormalisationFolded(graph), images);
+): Pick<RunConfig<Settings>, 'settings' | 'reasons'> {
+  const settings = withBackboneRate(given, model, images);
+  const backboneLr = whyBackboneFactor(isNormalisationFolded(model.graph), images);
+  return { settings, reasons: settings === given ? undefined : { backboneLr } };
+}
 
 /** How many images are learned from, as far as that is known before any is decoded. */
 export function imagesLearned(

@@ -9,7 +9,7 @@ import { loadModel } from '../evaluate/load.js';
 import { evaluate } from '../evaluate/evaluate.js';
 import { decode, encodePng } from '../image/decode.js';
 import { readOnnx } from '../onnx/read.js';
-import { sharedFeatures } from '../techniques/stored-features.js';
+import { featuresFolder } from '../techniques/stored-features.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect as collectJob, hashOf, useOwnCache } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
@@ -92,7 +92,7 @@ test('a second training on the same images runs the backbone on none of them, wi
   const { result: first } = await collect(data, { ...tiny, epochs: 1, out: join(folder, 'first') });
   const computed = async (name: string, options: TrainOptions): Promise<number> => {
     // What commands share is another matter (`jobs/learn/once.test.ts`).
-    await rm(join(process.env['PUPIL_CACHE']!, sharedFeatures), { recursive: true, force: true });
+    await rm(join(process.env['PUPIL_CACHE']!, featuresFolder), { recursive: true, force: true });
     const { events } = await collect(data, { model: first.model, out: join(folder, name), ...options });
     const progress = events.flatMap((event) =>
       event.type === 'progress' && event.what === 'features' ? [event.total - event.done] : [],

@@ -37,14 +37,7 @@ import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
 import { announce, assertSameImages, hashesOf, joinAlike, listen, tellResult, sayOfRanks } from './ranks.js';
-import {
-  imagesLearned,
-  resolveSettings,
-  whyBackboneRate,
-  withBackboneRate,
-  type Settings,
-  type TrainOptions,
-} from './resolve.js';
+import { imagesLearned, resolveSettings, withReasons, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
@@ -231,10 +224,11 @@ export const poolFor = ({
 }: Pick<TrainOptions, 'workers' | 'cacheMemory' | 'signal'>): Pool =>
   createPool({ workers, signal, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
 
+/** What is decided, and why where it was not asked for. */
+type Settled = Pick<RunConfig<Settings>, 'settings' | 'reasons'>;
+
 /** What is trained, before anything is decoded. */
-interface Training {
-  readonly settings: Settings;
-  readonly reasons: RunConfig['reasons'];
+interface Training extends Settled {
   readonly technique: Technique;
   readonly data: CheckedData;
   readonly model: Model;
@@ -262,21 +256,15 @@ async function* prepareTraining(
   const { classes } = data.dataset;
   const pseudoLabels = file === undefined ? undefined : await readPseudoLabels(file, classes);
   const model = yield* chooseModel(data.dataset, { ...resolved, signal: options.signal }, open);
-  const images = imagesLearned(data.check.dataset, resolved, pseudoLabels);
-  const settings: Settings = saved
-    ? {
-        ...saved,
-        ...savedOptions(trainingOptions, machineOptions(trainingOptions, options)),
-        preview: saved.preview ?? options.preview,
-      }
-    : withBackboneRate(resolved, model, images);
-  const backboneLr = saved ? undefined : whyBackboneRate(resolved, settings, model, images);
+  const machine = savedOptions(trainingOptions, machineOptions(trainingOptions, options));
+  const { settings, reasons }: Settled = saved
+    ? { settings: { ...saved, ...machine, preview: saved.preview ?? options.preview } }
+    : withReasons(resolved, model, imagesLearned(data.check.dataset, resolved, pseudoLabels));
   const told = { classes, signal: options.signal, open };
   const isConsensus = settings.mode === 'consensus';
   const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);
   const backbones = isConsensus ? yield* chooseBackbones(settings, told) : [];
   const taught = taughtBy(model, [...[...teachers, ...backbones].map((other) => other.model), { ...pseudoLabels }]);
-  const reasons = backboneLr === undefined ? undefined : { backboneLr };
   return { settings, reasons, technique, data, model: taught, teachers, backbones, pseudoLabels };
 }
 

@@ -69,21 +69,22 @@ function addImages(api: Hono, project: Project, place: Place): void {
     await project.attached;
     return context.json(images.list());
   });
-  const send = (context: Context, hash: string, type: string, bytes: Uint8Array) => {
+  // `bytes` are asked for only where the window does not have them.
+  const send = async (context: Context, hash: string, type: string, bytes: () => Promise<Uint8Array> | Uint8Array) => {
     const tag = `"${hash}"`;
     const headers = { 'ETag': tag, 'Cache-Control': 'private, no-cache', 'Content-Type': type };
-    if (context.req.header('if-none-match') === tag) return context.body(null, 304, headers);
-    return context.body(Uint8Array.from(bytes), 200, headers);
+    if (hash !== '' && context.req.header('if-none-match') === tag) return context.body(null, 304, headers);
+    return context.body(Uint8Array.from(await bytes()), 200, headers);
   };
   const hashOf = (id: number): string => images.samples[id]?.hash ?? '';
   api.get('/thumbnail/:id', async (context) => {
     const id = idIn(context);
-    return send(context, hashOf(id), 'image/jpeg', await images.thumbnail(id));
+    return await send(context, hashOf(id), 'image/jpeg', () => images.thumbnail(id));
   });
   api.get('/picture/:id', async (context) => {
     const id = idIn(context);
     const { bytes, type } = await images.picture(id);
-    return send(context, hashOf(id), type, bytes);
+    return send(context, hashOf(id), type, () => bytes);
   });
 }
 

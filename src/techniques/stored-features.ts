@@ -135,7 +135,7 @@ function keyOf({ name: engine }: Engine, { graph, parameters, preprocessing, hea
 }
 
 /** Where they lie in the cache folder; the number is that of their format. */
-export const sharedFeatures = 'features-1';
+export const featuresFolder = 'features-1';
 
 /** Bytes that features of all commands take there, at most. */
 const roomForFeatures = 4 * 2 ** 30;
@@ -150,5 +150,5 @@ function openShared({ description }: Engine, key: string, { pool }: PreparedImag
     .update(JSON.stringify([key, ...computing]))
     .digest('hex')
     .slice(0, 32);
-  return openFeatureCache(join(pool.cacheFolder, sharedFeatures), name, Math.min(roomForFeatures, pool.disk.limit));
+  return openFeatureCache(join(pool.cacheFolder, featuresFolder), name, Math.min(roomForFeatures, pool.disk.limit));
 }

@@ -22,7 +22,7 @@ import { selfTrain } from '../self-train.js';
 import { distill } from '../distill.js';
 import { train } from '../../runs/train.js';
 import { suggest } from '../suggest/suggest.js';
-import { sharedFeatures } from '../../techniques/stored-features.js';
+import { featuresFolder } from '../../techniques/stored-features.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { blob, temporaryFolder, writeTree } from '../../testing/image-files.js';
 import { collect, hashOf, useOwnCache } from '../../testing/kit.js';
@@ -264,7 +264,7 @@ test('features are computed once for all commands, to the same bits as without a
   const { run: model } = await train(blobs({ train: 30, val: 10 }), { ...shared, epochs: 4, out: join(at, 'model') });
   const machine = { threads: 1, workers: 0 };
   const { unlabelled } = given,
-    features = join(cache(), sharedFeatures);
+    features = join(cache(), featuresFolder);
   // What is timed for oneDNN stays: it rounds by that.
   const forget = (): Promise<void> => rm(features, { recursive: true, force: true });
   const trained = (name: string, options: TrainOptions = {}): Promise<number> =>

@@ -233,7 +233,7 @@ export function describePlan(
     ...planned.map(
       (plan, i) => `${i === 0 ? 'techniques ' : '           '}${plan.name}: ${timeOf(plan, { tried, left, budget })}`,
     ),
-    ...Object.values(reasons ?? {}).map((reason) => `epochs     ${reason}`),
+    ...(reasons?.['studentEpochs'] === undefined ? [] : [`epochs     ${reasons['studentEpochs']}`]),
     `time       ${totalTime(planned, { tried, left, budget })}`,
   ];
   const first = planned.find(({ skip }) => skip === undefined);
