@@ -47,9 +47,10 @@ try {
     if (process.exitCode !== 13) return;
     process.exitCode = lastLine(new Error('the work stopped without a result'));
   });
-  const code = await runCommandLine(process.argv.slice(2), terminal);
+  let failure: unknown;
+  const code = await runCommandLine(process.argv.slice(2), terminal, (error) => (failure = error));
   process.exitCode = interruptedExitCode() ?? code;
-  if (code !== 0) await failTogether();
+  if (code !== 0) await failTogether(failure);
 } catch (error) {
   // Deno refuses what it was not allowed, also to read our own files.
   if (!(error instanceof Error) || error.name !== 'NotCapable') throw error;

@@ -48,9 +48,13 @@ const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').t
 /**
  * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, or one of
  * `exitCodes`, with one line on stderr that says how to mend it (and the stack when PUPIL_DEBUG is set).
- * With `--json` stdout gets one object: the result, an error, help or the version.
+ * With `--json` stdout gets one object: the result, an error, help or the version. `onFailure` gets the error.
  */
-export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
+export async function runCommandLine(
+  argv: readonly string[],
+  terminal: Terminal,
+  onFailure?: (error: unknown) => void,
+): Promise<number> {
   let printed = false;
   const json = argv.includes('--json'),
     words = argv.filter((word) => word !== '--json');
@@ -80,6 +84,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     if (process.env['PUPIL_DEBUG'])
       terminal.err(shown(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`));
     if (json && !printed) terminal.out(jsonLine({ error: failure.error }));
+    onFailure?.(asUserError(error) ?? error);
     return failure.exitCode;
   }
 }

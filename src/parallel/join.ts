@@ -47,14 +47,15 @@ export function assertStartedAlone(command: string): void {
 }
 
 /**
- * Waits for the other ranks where this one ends before it was connected, as all do for the same mistake: a launcher
- * ends all at once when one has failed, and the first might not have said why.
+ * Ends all ranks with the error that this one ends with before it was connected, such as an option that it does not
+ * know. Waits for the others: a launcher ends all at once when one has failed, and the first might not have said why.
  */
-export async function failTogether(): Promise<void> {
+export async function failTogether(error: unknown): Promise<void> {
   const launched = launchedAs();
   if (!launched || connection) return;
   try {
-    await (await joinRanks()).end();
+    const ranks = await joinRanks();
+    await ranks.fail(error).catch(() => undefined);
   } catch {
     if (launched.rank > 0) await new Promise((resolve) => setTimeout(resolve, secondsToSpeak * 1000));
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pupil } from '../testing/command-line.js';
@@ -145,6 +146,28 @@ test('a launcher that is told to end does so in twice the time that it gives, th
   t.diagnostic(`${took.toFixed(1)} s after SIGTERM, with ${seconds} s before SIGKILL`);
   assert.match(err, /^pupil: interrupted; continue with pupil train --resume /m);
   assert.ok(took < 2 * seconds + 10, `${took} s`);
+});
+
+test('ranks that were told or see other things are refused once, with code 2', options, async (t) => {
+  const root = await photos(t);
+  const data = join(root, 'data');
+  const out = ['--out', join(root, 'run')];
+  await cp(data, join(root, 'other'), { recursive: true });
+  await rm(join(root, 'other/train/red/0.png'));
+  const told = ['train', data, ...training(1), ...out];
+  const cases: readonly (readonly [last: readonly string[], line: RegExp])[] = [
+    [['train', data, ...training(2), ...out], /rank 1 .*the options is .*start all ranks alike/],
+    [['distill', data, '--teacher', 'a', '--student', 'b', ...out], /rank 1 .*the command is distill here, .* train/],
+    [[...told, '--option-of-another-version'], /rank 1 .*--option-of-another-version/],
+    [['train', join(root, 'nowhere'), ...told.slice(2)], /rank 1 .*nowhere/],
+    [['train', join(root, 'other'), ...told.slice(2)], /rank 1 .*other holds other images here than for rank 0/],
+  ];
+  for (const [last, line] of cases) {
+    const ended = await mpirun(2, told, { last });
+    assert.equal(ended.code, 2, ended.err);
+    assert.equal(said(ended).length, 1, ended.err);
+    assert.match(said(ended)[0]!, line);
+  }
 });
 
 test('mistakes are told once, and end all ranks with code 2', options, async (t) => {

@@ -70,6 +70,9 @@ export const announce = (ranks: Ranks, announced: Announced): Promise<unknown> =
 /** Hears what the first rank has settled. */
 export const listen = (ranks: Ranks): Promise<Announced> => ranks.share<Announced>(undefined);
 
+/** Waits until all have what they train on: one that lacks it ends all before there is a run. */
+export const meetPrepared = (ranks: Ranks): Promise<unknown> => ranks.share(null);
+
 /** Throws `bad-data` on ranks that see other images than the first. */
 export function assertSameImages({ hash, filesHash }: ReturnType<typeof hashesOf>, dataset: Dataset): void {
   const own = hashesOf(dataset);

@@ -36,7 +36,16 @@ import { openForRun, type OpenRun } from './open.js';
 import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
-import { announce, assertSameImages, hashesOf, joinAlike, listen, tellResult, sayOfRanks } from './ranks.js';
+import {
+  announce,
+  assertSameImages,
+  hashesOf,
+  joinAlike,
+  listen,
+  meetPrepared,
+  tellResult,
+  sayOfRanks,
+} from './ranks.js';
 import { imagesLearned, resolveSettings, withReasons, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
@@ -148,6 +157,7 @@ async function* leadTraining(
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     // A teacher that is no good is told before there is a run.
     const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
+    await meetPrepared(ranks);
     const run = await opened.begin(settings.mode, {
       machine: sharing?.machine,
       settings,
@@ -206,6 +216,7 @@ async function* followTraining(
     engine = model.pretrained ? forNetworkOf(model.architecture, running.engine) : running.engine;
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
+    await meetPrepared(ranks);
     const result = yield* trainAsTold({ engine, model, images, teachers, signal, ranks });
     for (const teacher of teachers) await teacher.close();
     return result;

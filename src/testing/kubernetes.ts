@@ -1,6 +1,7 @@
 /**
  * The part of Kubernetes' API that the manifests in schedulers/ use: batch/v1 Job as the API reference of
- * v1.31 has it, no unknown field allowed, and the rules among fields that the server enforces.
+ * v1.31 has it, and MPIJob as v2beta1 of Kubeflow's MPI Operator; no unknown field allowed, and the rules among fields
+ * that the servers enforce.
  */
 import * as v from 'valibot';
 
@@ -14,6 +15,7 @@ const container = v.strictObject({
   image: v.string(),
   command: v.optional(v.array(v.string())),
   args: v.optional(v.array(v.string())),
+  securityContext: v.optional(v.strictObject({ runAsUser: v.optional(whole(0)) })),
   resources: v.optional(v.strictObject({ requests: v.optional(amounts), limits: v.optional(amounts) })),
   volumeMounts: v.optional(v.array(v.strictObject({ name, mountPath: v.string(), readOnly: v.optional(v.boolean()) }))),
 });
@@ -42,18 +44,26 @@ const rule = v.pipe(
   ),
 );
 
-const podSpec = v.pipe(
-  v.strictObject({
-    restartPolicy: v.picklist(['Never', 'OnFailure']),
-    terminationGracePeriodSeconds: v.optional(whole(0)),
-    containers: v.pipe(v.array(container), v.minLength(1)),
-    volumes: v.optional(v.array(v.strictObject({ name, persistentVolumeClaim: v.strictObject({ claimName: name }) }))),
-  }),
+const restartPolicy = v.picklist(['Never', 'OnFailure']);
+
+const podFields = {
+  terminationGracePeriodSeconds: v.optional(whole(0)),
+  containers: v.pipe(v.array(container), v.minLength(1)),
+  volumes: v.optional(v.array(v.strictObject({ name, persistentVolumeClaim: v.strictObject({ claimName: name }) }))),
+};
+
+interface Pod {
+  readonly containers: readonly v.InferOutput<typeof container>[];
+  readonly volumes?: readonly { readonly name: string }[] | undefined;
+}
+
+const mountsVolumes = <T extends Pod>(): v.CheckAction<T, string> =>
   v.check(({ containers, volumes = [] }) => {
     const known = new Set(volumes.map((volume) => volume.name));
     return containers.every(({ volumeMounts = [] }) => volumeMounts.every((mount) => known.has(mount.name)));
-  }, 'a mount names no volume'),
-);
+  }, 'a mount names no volume');
+
+const podSpec = v.pipe(v.strictObject({ restartPolicy, ...podFields }), mountsVolumes());
 
 const jobSpec = v.pipe(
   v.strictObject({
@@ -96,9 +106,44 @@ const jobSpec = v.pipe(
   ),
 );
 
+const metadata = v.strictObject({ name, labels: v.optional(v.record(v.string(), v.string())) });
+
 export const jobSchema = v.strictObject({
   apiVersion: v.literal('batch/v1'),
   kind: v.literal('Job'),
-  metadata: v.strictObject({ name, labels: v.optional(v.record(v.string(), v.string())) }),
+  metadata,
   spec: jobSpec,
+});
+
+/** Pods of one kind; the operator sets their own restart policy by this one. */
+const replicasOf = <Count extends v.GenericSchema<number>>(replicas: Count) =>
+  v.strictObject({
+    replicas,
+    restartPolicy: v.optional(restartPolicy),
+    template: v.strictObject({ spec: v.pipe(v.strictObject(podFields), mountsVolumes()) }),
+  });
+
+export const mpiJobSchema = v.strictObject({
+  apiVersion: v.literal('kubeflow.org/v2beta1'),
+  kind: v.literal('MPIJob'),
+  metadata,
+  spec: v.strictObject({
+    slotsPerWorker: v.optional(whole(1)),
+    mpiImplementation: v.optional(v.picklist(['OpenMPI', 'Intel', 'MPICH'])),
+    sshAuthMountPath: v.optional(v.pipe(v.string(), v.startsWith('/'))),
+    launcherCreationPolicy: v.optional(v.picklist(['AtStartup', 'WaitForWorkersReady'])),
+    runPolicy: v.optional(
+      v.strictObject({
+        cleanPodPolicy: v.optional(v.picklist(['All', 'Running', 'None'])),
+        ttlSecondsAfterFinished: v.optional(whole(0)),
+        activeDeadlineSeconds: v.optional(whole(0)),
+        backoffLimit: v.optional(whole(0)),
+        suspend: v.optional(v.boolean()),
+      }),
+    ),
+    mpiReplicaSpecs: v.strictObject({
+      Launcher: replicasOf(v.literal(1)),
+      Worker: replicasOf(whole(1)),
+    }),
+  }),
 });

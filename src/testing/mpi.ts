@@ -30,6 +30,8 @@ export interface Ended {
 export interface MpirunOptions {
   /** Gets the number of the last rank's process. */
   readonly pidFile?: string;
+  /** What the last rank is told in place of `argv`. */
+  readonly last?: readonly string[];
   /** Of all ranks. */
   readonly environment?: Record<string, string>;
   /** Hosts that the ranks are dealt out to in turn; default this machine. */
@@ -42,13 +44,17 @@ export interface MpirunOptions {
 export function mpirun(
   ranks: number,
   argv: readonly string[],
-  { pidFile, environment = {}, hosts, logs }: MpirunOptions = {},
+  { pidFile, last, environment = {}, hosts, logs }: MpirunOptions = {},
 ): Promise<Ended> {
-  const pupil = [process.execPath, cli, ...argv];
-  const command = logs === undefined ? pupil : ['sh', '-c', logging, logs, ...pupil];
-  const first = ['-n', String(pidFile === undefined ? ranks : ranks - 1), ...command];
-  const last = ['-n', '1', 'sh', '-c', 'echo $$ > "$0"; exec "$@"', pidFile ?? '', ...command];
-  const whole = ['mpirun', ...(hosts ? across(hosts, ranks) : []), ...first, ...(pidFile ? [':', ...last] : [])];
+  const commandOf = (argv: readonly string[]): string[] => {
+    const pupil = [process.execPath, cli, ...argv];
+    return logs === undefined ? pupil : ['sh', '-c', logging, logs, ...pupil];
+  };
+  const isApart = pidFile !== undefined || last !== undefined;
+  const first = ['-n', String(isApart ? ranks - 1 : ranks), ...commandOf(argv)];
+  const ownPid = pidFile === undefined ? [] : ['sh', '-c', 'echo $$ > "$0"; exec "$@"', pidFile];
+  const apart = isApart ? [':', '-n', '1', ...ownPid, ...commandOf(last ?? argv)] : [];
+  const whole = ['mpirun', ...(hosts ? across(hosts, ranks) : []), ...first, ...apart];
   const [program, ...words] = (hosts?.onFirst(whole) ?? whole) as [string, ...string[]];
   const child = spawn(program, words, {
     env: { ...process.env, ...everywhere, ...environment },
