@@ -24,6 +24,7 @@ export interface PupilErrorOptions extends ErrorOptions {
  * line. Options are named in backticks as the library spells them (`labelsPerClass`, or with a
  * value: `mode: finetune`); the command line shows them as its flags (`--labels-per-class`). It
  * prints the message; its exit code follows from `code` (`cli/exit-codes.ts`). Any other error is a bug in Pupil.
+ * Addresses stand in the message without their query, which may hold a signature.
  */
 export class PupilError extends Error {
   readonly code: ErrorCode;
@@ -31,12 +32,16 @@ export class PupilError extends Error {
   readonly option: string | undefined;
 
   constructor(code: ErrorCode, message: string, { option, ...options }: PupilErrorOptions = {}) {
-    super(message.replace(/\s*\n\s*/g, ' '), options);
+    super(withoutQueries(message.replace(/\s*\n\s*/g, ' ')), options);
     this.name = 'PupilError';
     this.code = code;
     this.option = option;
   }
 }
+
+/** A text in which addresses end before their query; what follows them, such as a colon, is no part of it. */
+const withoutQueries = (text: string): string =>
+  text.replace(/(https?:\/\/[^\s?#]+)\?[^\s]*?(?=[:;,.)"'`\]]*(?:\s|$))/gi, '$1');
 
 /** System errors, by Node's code, that the next try meets again: only another path, or other rights, help. */
 const ofPaths: readonly unknown[] = [

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { assertOptions, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
+import { shownPlace } from '../http/address.js';
 import type { Image } from '../image/image.js';
 import { layOut, normalName, splitOf, type Layout, type Placed } from './layout.js';
 import { listFiles, openListed, type ListedFile } from './listing.js';
@@ -51,9 +52,10 @@ export const naturalOrder = (a: string, b: string): number => collator.compare(a
  * missing path, `bad-data` for an unusable one and for a class that is not among `classes`, `network`
  * and `interrupted` where a host is read.
  */
-export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
+export async function openDataset(place: string, options: OpenOptions = {}): Promise<Dataset> {
   assertOptions(options, ['unlabelled', 'classes', 'hashes', 'signal', 'skip']);
   const { unlabelled = [], classes, hashes, signal, skip } = options;
+  const path = typeof place === 'string' ? shownPlace(place) : place;
   const {
     placed,
     classNames,
@@ -62,7 +64,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
     doubt,
     notes: odd,
     damaged = [],
-  } = await readLabelled(path, { hashes, signal, skip });
+  } = await readLabelled(place, { hashes, signal, skip });
   const notes = [...odd];
   if (doubt !== undefined) throw new PupilError('bad-data', `${path}: ${doubt}`);
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
@@ -154,7 +156,7 @@ export async function withUnlabelled(
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
 export async function openImages(paths: readonly string[], options: FilesOptions = {}): Promise<Dataset> {
   const { files, notes } = await listFiles(paths, options);
-  return openFiles(paths.join(' '), files, { ...options, notes });
+  return openFiles(paths.map(shownPlace).join(' '), files, { ...options, notes });
 }
 
 /** Opens images without labels that were listed; `name` is what they are called. */

@@ -33,8 +33,8 @@ export interface EpochsOptions {
   readonly shuffle: boolean | ShuffleName | ShardShuffle;
   readonly balance: boolean | undefined;
   readonly dropLast: boolean;
-  /** The rows of every batch whose images are read here. */
-  readonly rows: { readonly from: number; readonly count: number };
+  /** The rows of a batch whose images are read here. */
+  readonly rowsOf: (epoch: number, step: number) => ReadonlySet<number>;
 }
 
 export interface Epochs {
@@ -49,7 +49,7 @@ export interface Epochs {
 
 /** Plans epochs. Throws `usage` for a size of batches that is none. */
 export function planEpochs(options: EpochsOptions): Epochs {
-  const { images, subset, batchSize, seed, shuffle, balance, dropLast, rows } = options;
+  const { images, subset, batchSize, seed, shuffle, balance, dropLast, rowsOf } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`, { option: 'batchSize' });
   }
@@ -63,15 +63,25 @@ export function planEpochs(options: EpochsOptions): Epochs {
     const arranged = shards?.(drawn, new Random(seed, 'shards', epoch), batchSize);
     const positions = arranged === undefined ? drawn : [...arranged.order];
     if (isFilled) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
-    return { indexes: positions.map((position) => subset[position]!), arranged, begun: new Map<Piece, Reading>() };
+    return {
+      indexes: positions.map((position) => subset[position]!),
+      arranged,
+      begun: new Map<Piece, Reading>(),
+      rowsOf: remember((step) => rowsOf(epoch, step)),
+    };
   });
-  const isReadHere = (place: number): boolean => {
-    const row = (place % batchSize) - rows.from;
-    return row >= 0 && row < rows.count && !(dropLast && place >= stepsPerEpoch * batchSize);
+  const isReadHere = (epoch: number, place: number): boolean => {
+    const step = Math.floor(place / batchSize);
+    return (
+      !(dropLast && step >= stepsPerEpoch) &&
+      epochOf(epoch)
+        .rowsOf(step)
+        .has(place % batchSize)
+    );
   };
-  const readingOf = ({ images: positions, places }: Piece, from: number): Reading => ({
+  const readingOf = (epoch: number, { images: positions, places }: Piece, from: number): Reading => ({
     images: positions.flatMap((position, i) =>
-      places[i]! >= from && isReadHere(places[i]!) ? [images.locations[subset[position]!]!] : [],
+      places[i]! >= from && isReadHere(epoch, places[i]!) ? [images.locations[subset[position]!]!] : [],
     ),
   });
   return {
@@ -82,7 +92,7 @@ export function planEpochs(options: EpochsOptions): Epochs {
       const { arranged, begun } = epochOf(epoch);
       const from = step * batchSize;
       return arranged?.piecesFor(from, from + batchSize).map((piece) => {
-        const reading = begun.get(piece) ?? readingOf(piece, from);
+        const reading = begun.get(piece) ?? readingOf(epoch, piece, from);
         begun.set(piece, reading);
         return reading;
       });
@@ -99,11 +109,14 @@ function arrangeShards({ images, subset, shuffle }: EpochsOptions): ArrangeShard
 }
 
 /** The function, which keeps its results for the last two numbers that it was asked for. */
-function rememberTwo<T>(of: (key: number) => T): (key: number) => T {
+const rememberTwo = <T>(of: (key: number) => T): ((key: number) => T) => remember(of, 2);
+
+/** The function, which keeps its results for the last numbers that it was asked for, at most so many. */
+function remember<T>(of: (key: number) => T, most = Infinity): (key: number) => T {
   const known = new Map<number, T>();
   return (key) => {
     if (!known.has(key)) {
-      if (known.size >= 2) known.delete(known.keys().next().value!);
+      if (known.size >= most) known.delete(known.keys().next().value!);
       known.set(key, of(key));
     }
     return known.get(key)!;

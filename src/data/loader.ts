@@ -124,6 +124,12 @@ export function createLoader(options: LoaderOptions): Loader {
     subset.every((index) => images.samples[index]!.label < classes),
     `a label is not below the number of classes, ${classes}`,
   );
+  const [height, width] = options.size;
+  // A function of these numbers alone: all ranks draw the same.
+  const drawMix = (epoch: number, step: number, count: number): Mix | null =>
+    mixing ? sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height }) : null;
+  const own = rowsOf(slice, batchSize);
+  const ownRows = new Set(Array.from({ length: own.count }, (_, i) => own.from + i));
   const epochs = planEpochs({
     images,
     subset,
@@ -132,13 +138,16 @@ export function createLoader(options: LoaderOptions): Loader {
     shuffle,
     balance,
     dropLast,
-    // Images of other ranks may be mixed in.
-    rows: rowsOf(mixing === undefined ? slice : whole, batchSize),
+    rowsOf(epoch, step) {
+      const mix = slice.size > 1 ? drawMix(epoch, step, batchSize) : null;
+      return mix ? new Set([...ownRows, ...partOfMix(mix, own).others]) : ownRows;
+    },
   });
   const { stepsPerEpoch, count } = epochs;
   const make = (epoch: number, step: number): Promise<Batch> => {
-    const shown = { all: epochs.batch(epoch, step), readings: epochs.readings(epoch, step) };
-    return makeBatch({ ...options, mixing }, shown, epoch, step);
+    const all = epochs.batch(epoch, step);
+    const shown = { all, readings: epochs.readings(epoch, step), mix: drawMix(epoch, step, all.length) };
+    return makeBatch(options, shown, epoch, step);
   };
   const ahead = images.pool.workers === 0 ? 0 : images.pool.workers + 1;
   return { stepsPerEpoch, count, batches: madeAhead(make, { stepsPerEpoch, epochs: options.epochs ?? 0, ahead }) };
@@ -147,23 +156,20 @@ export function createLoader(options: LoaderOptions): Loader {
 /** The batch of the images `all`, or a rank's part of it, step `step` of its epoch. */
 async function makeBatch(
   options: LoaderOptions,
-  { all, readings }: { readonly all: readonly number[]; readonly readings: readonly Reading[] | undefined },
+  {
+    all,
+    readings,
+    mix,
+  }: {
+    readonly all: readonly number[];
+    readonly readings: readonly Reading[] | undefined;
+    readonly mix: Mix | null;
+  },
   epoch: number,
   step: number,
 ): Promise<Batch> {
-  const {
-    images,
-    classes,
-    pipeline,
-    mixing,
-    batchSize,
-    seed = 0,
-    targetsOf,
-    view = 'augment',
-    slice = whole,
-  } = options;
+  const { images, classes, pipeline, batchSize, seed = 0, targetsOf, view = 'augment', slice = whole } = options;
   const [height, width] = options.size;
-  const mix = mixing && sampleMix(new Random(seed, 'mix', epoch, step), mixing, all.length, { width, height });
   const { from, count } = rowsOf(slice, all.length);
   const { others = [], mix: ownMix } = mix && slice.size > 1 ? partOfMix(mix, { from, count }) : { mix };
   const rows = [...Array.from({ length: count }, (_, i) => from + i), ...others];
@@ -202,7 +208,7 @@ async function makeBatch(
     indexes: Int32Array.from(indexes.slice(0, count)),
     allIndexes: Int32Array.from(all),
     paths: indexes.slice(0, count).map((index) => images.samples[index]!.path),
-    mix: mix ?? null,
+    mix,
     epoch,
     step,
   };

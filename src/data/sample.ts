@@ -86,7 +86,7 @@ export interface Unreadable {
 }
 
 export interface Dataset {
-  /** What was opened, as given. */
+  /** What was opened, as given; an address without its query, which may hold a signature. */
   readonly path: string;
   /** In index order: natural order (2 before 10) unless given. */
   readonly classes: readonly string[];

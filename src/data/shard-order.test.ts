@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random.js';
+import type { Location } from './batch.js';
+import { createLoader } from './loader.js';
 import { epochOrder } from './order.js';
 import { createShardOrder, isReadByPieces, type ShardOrder, type Stored } from './shard-order.js';
+import { workingTarget } from './target.js';
 
 /** `shards` archives of `each` images of `bytes` bytes, one behind the other. */
 const archives = (shards: number, each: number, bytes = 1000): Stored[] =>
@@ -93,6 +96,42 @@ test('several ranks read parts of the pieces, whatever their number; a batch has
     const mean = readers.reduce((sum, count) => sum + count, 0) / pieces.length;
     assert.ok(mean < most, `a piece is read by ${mean} of ${ranks} ranks`);
   }
+});
+
+test('with CutMix a rank reads its images and their partners, in time and no others', async () => {
+  const [batchSize, size] = [64, 8];
+  const samples = archives(16, 100).map((image, i) => ({ ...image, path: String(i), label: 0, source: image.source! }));
+  let read = 0;
+  for (let rank = 0; rank < size; rank++) {
+    const asked = new Set<Location>(),
+      expected = new Set<Location>();
+    const namesOf = (locations: ReadonlySet<Location>): number[] =>
+      sorted([...locations].map((location) => Number(location.kind === 'source' && location.item.path)));
+    const loader = createLoader({
+      images: {
+        samples,
+        locations: samples.map(({ path, source }) => ({ kind: 'source', item: { path, source } })),
+        target: workingTarget({ size: [2, 2], resizeShort: 2, interpolation: 'bilinear' }),
+        pool: {
+          workers: 0,
+          run({ images, readings }) {
+            for (const location of readings!.flatMap((reading) => reading.images)) expected.add(location);
+            for (const location of images) {
+              assert.ok(expected.has(location), 'what is shown was read');
+              asked.add(location);
+            }
+            return Promise.resolve(new Uint8Array(images.length * 12));
+          },
+        },
+      },
+      ...{ classes: 1, pipeline: [], size: [2, 2], mixing: { cutmix: 1, probability: 0.8 } },
+      ...{ batchSize, slice: { rank, size }, seed: 3, shuffle, dropLast: true },
+    });
+    for await (const batch of loader.batches(0)) assert.equal(batch.count, batchSize / size);
+    assert.deepEqual(namesOf(expected), namesOf(asked));
+    read += expected.size;
+  }
+  assert.ok(read > samples.length && read < 2 * samples.length, `${read} images, not ${size} times all`);
 });
 
 test('images of one archive, and of one part of it, are spread over the epoch', () => {

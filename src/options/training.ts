@@ -243,10 +243,17 @@ const learning = descentGroup('Training', {
   shuffle: option(choice(['all', 'shards']), {
     says:
       'all: any image may follow any other; shards: archives and Parquet files are read in pieces, in random order, ' +
-      'and their images go through a shuffle buffer of 256 MB',
+      'and their images go through a shuffle buffer',
     otherwise: 'all; shards for images of hosts and Parquet files that take over 20 GiB decoded',
+    off: 'all',
     argument: 'how',
     label: 'how an epoch is shuffled',
+  }),
+  shuffleBuffer: option(whole(1, 512), {
+    says: 'megabytes of encoded images that wait in the shuffle buffer of `shuffle: shards` to be drawn',
+    otherwise: '256',
+    only: { with: ['shuffle'] },
+    argument: 'mb',
   }),
   patience: option(whole(1), {
     says: 'stop after so many epochs without a better accuracy on held-out images, or as good a one with less loss',

@@ -1,7 +1,9 @@
 /** Batches of a training, from the views that its technique declares. */
 import { parseAugment } from '../augment/policy.js';
 import type { PipelineSpec } from '../augment/pipeline.js';
+import type { ShuffleName } from '../data/epochs.js';
 import { createLoader, type Batch, type Loader } from '../data/loader.js';
+import { usualShuffle, type ShardShuffle } from '../data/shard-order.js';
 import type { Model } from '../models/model.js';
 import { techniqueOf } from '../techniques/index.js';
 import { whole, type Slice } from '../parallel/communicator.js';
@@ -108,7 +110,7 @@ function loaderOf(
     seed: settings.seed,
     dropLast: true,
     slice,
-    shuffle: settings.shuffle ?? true,
+    shuffle: shuffleOf(settings),
     balance: settings.balance && (view.images === 'labelled' || view.images === 'all'),
     epochs: alone ? epochs : Infinity,
     targetsOf: pseudo && ((index) => pseudo.get(index)),
@@ -118,6 +120,11 @@ function loaderOf(
 
 const policyOf = (augment: 'weak' | 'strong', { strong }: FixedSettings): FixedSettings['augment'] =>
   augment === 'strong' && strong ? strong : parseAugment(augment);
+
+const shuffleOf = ({ shuffle, shuffleBuffer }: FixedSettings): true | ShuffleName | ShardShuffle =>
+  shuffle === 'shards' && shuffleBuffer !== undefined
+    ? { ...usualShuffle, buffer: shuffleBuffer * 2 ** 20 }
+    : (shuffle ?? true);
 
 /** The batches of a loader from a step counted over all epochs on, without end. */
 async function* endless(loader: Loader, from: number): AsyncGenerator<Batch, never, undefined> {

@@ -39,6 +39,25 @@ test('2 ranks give the run folder of one process, and one result', options, asyn
   assert.match(ended.err, /2 ranks train together/);
 });
 
+test('distill on 2 ranks learns from the teacher as one process does', options, async (t) => {
+  const root = await photos(t);
+  const [data, teacher, one, two] = ['data', 'teacher', 'one', 'two'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  assert.equal((await pupil('train', data, ...training(10), '--out', teacher)).code, 0);
+  const words =
+    '--size 24 --epochs 3 --batch-size 12 --lr 0.01 --bn frozen --cutmix 1 --engine ort --threads 1 --workers 1';
+  const told = ['--teacher', teacher, '--student', 'resnet8', ...words.split(' ')];
+  const alone = await pupil('distill', data, ...told, '--out', one);
+  assert.equal(alone.code, 0, alone.err);
+  const ended = await mpirun(2, ['distill', data, ...told, '--out', two]);
+  assert.equal(ended.code, 0, ended.err);
+  assertClose(lossesOf(two), lossesOf(one), 1e-5);
+});
+
 test('with --sync-bn 2 ranks train as one process does, over TCP', options, async (t) => {
   const root = await photos(t);
   const [data, one, two] = ['data', 'one', 'two'].map((name) => join(root, name)) as [string, string, string];

@@ -64,6 +64,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   share: ['shared', { modes: descents, techniques: withoutObserver, beside: { averageEvery: 8 } }],
   balance: [true, { modes: descents }],
   shuffle: ['shards', { modes: descents }],
+  shuffleBuffer: [64, { modes: descents, beside: { shuffle: 'shards' } }],
   patience: [2, { modes: descents }],
   minutes: [2, { modes: descents }],
   seed: [1],

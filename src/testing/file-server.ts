@@ -25,6 +25,8 @@ export interface FileServer {
   headers: Readonly<Record<string, string>>;
   /** Where 'redirect' leads. */
   other: string;
+  /** The query that every address has to carry, as one that is signed: others are forbidden. */
+  query: string | undefined;
 }
 
 /** Starts a host on a free port of this machine; it ends with the test. */
@@ -39,6 +41,7 @@ export async function startFileServer(
     const range = request.headers.range ?? '';
     host.log.push(`${pathname}${search} ${range.replace('bytes=', '')}`);
     host.tokens.set(pathname, request.headers.authorization);
+    if (host.query !== undefined && search !== host.query) return void response.writeHead(403).end();
     const data = host.files.get(pathname.slice(1));
     if (data === undefined) return void response.writeHead(404).end();
     const [, from, to] = (host.ranges && /^bytes=(\d+)-(\d*)$/.exec(range)) || [];
@@ -75,6 +78,7 @@ export async function startFileServer(
     ranges: true,
     headers: {},
     other: '',
+    query: undefined,
   };
   return host;
 }

@@ -71,7 +71,7 @@ export async function writeTree(
 /** Packs files as `writeTree` writes them into an archive, each name behind `prefix`. */
 export async function writeTar(
   path: string,
-  files: Readonly<Record<string, number | string | null>>,
+  files: Readonly<Record<string, number | string | Uint8Array | null>>,
   prefix = '',
 ): Promise<void> {
   const archive = pack();
