@@ -156,6 +156,7 @@ const agreementSchema = v.looseObject({
 const resultSchema = v.looseObject({
   run: text,
   seconds: number,
+  completed: optional(number),
   val: optional(v.looseObject({ top1: measured, count: index })),
   test: optional(v.looseObject({ top1: measured, count: index })),
 });

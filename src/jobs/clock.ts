@@ -20,6 +20,12 @@ export interface Clock {
   replayed(took: number): void;
 }
 
+/** Minutes of a run whose sessions may use so many seconds in all: those it was told, unless it is others by now. */
+export function minutesOf(seconds: number, told: number | undefined): number | undefined {
+  if (seconds === Infinity || (told !== undefined && Math.abs(60 * told - seconds) < 0.5)) return told;
+  return Math.ceil((100 * seconds) / 60) / 100;
+}
+
 /**
  * A clock for `budget` seconds; `elapsed` tells those of this session. `earlier`: those of sessions before that
  * `replayed` will not tell.

@@ -26,6 +26,8 @@ export interface Stage {
   readonly seconds: number;
   /** Those that a training of this session took beside its steps, in the mean; absent without one. */
   readonly beside?: number | undefined;
+  /** The least share of its steps that a training made before its time was up; absent: each made all. */
+  readonly completed?: number | undefined;
 }
 
 /** Options of a training, and its time where that is the job's to say. */
@@ -69,7 +71,8 @@ export async function* runStage({
     right = new Map<string, boolean>();
   const besides: number[] = [];
   let seconds = 0,
-    result: RunResult | undefined;
+    completed: number | undefined,
+    result: TrainResult | undefined;
   for (const part of parts) {
     const out = pathFor(part, folder);
     if (!(await runFiles.result.exists(out))) {
@@ -100,8 +103,9 @@ export async function* runStage({
     }
     await dropCheckpoints(out);
     runs.set(part.folder, out);
-    result = await runFiles.result.read(out);
-    seconds += result!.seconds;
+    result = (await runFiles.result.read(out)) as TrainResult;
+    seconds += result.seconds;
+    if (result.completed !== undefined) completed = Math.min(completed ?? 1, result.completed);
     if (!part.decides) continue;
     for (const image of (await runFiles.selection.read(out))!.images) right.set(image.path, image.right);
   }
@@ -112,9 +116,10 @@ export async function* runStage({
     name,
     run: folder,
     runs,
-    result: result as TrainResult,
+    result: result!,
     right,
     seconds,
+    completed,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
     selection: { top1, count, interval },
   };
@@ -175,6 +180,11 @@ export function pairedGain(before: RightOn, after: RightOn): { mean: number; int
 }
 
 /** A training's result without where and how long it ran, which is the chain's to say. */
-export function omitRun({ run: _, seconds: __, ...result }: TrainResult): Omit<TrainResult, keyof RunResult> {
+export function omitRun({
+  run: _,
+  seconds: __,
+  completed: ___,
+  ...result
+}: TrainResult): Omit<TrainResult, keyof RunResult | 'completed'> {
   return result;
 }

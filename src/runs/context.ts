@@ -41,6 +41,8 @@ export interface RunContext {
 export interface TrainedModel {
   readonly model: Model;
   readonly epoch: number;
+  /** The share of its steps that its time allowed; absent: all, or it has none. */
+  readonly completed?: number | undefined;
   /**
    * Logits of images that the model (or, with folds, its like) did not learn from, and which
    * images: indexes into `images.evaluation`.

@@ -65,6 +65,8 @@ export interface Trained {
   readonly model: Model;
   /** From 1. */
   readonly epoch: number;
+  /** The share of its steps that its time allowed; absent: all. */
+  readonly completed?: number | undefined;
 }
 
 /** What a checkpoint says beside the tensors. */
@@ -155,6 +157,8 @@ interface Descent {
   /** Whether the moving average of the weights was the better one at the last evaluation. */
   readonly averaged: boolean;
   readonly position?: FitPosition;
+  /** Of the last phase, whose time is limited: `completed` of what was trained. */
+  readonly completed?: number | undefined;
 }
 
 export interface Resumed {
@@ -261,7 +265,9 @@ async function* trainPhase(
       return counted;
     });
     if (averaging instanceof SharedAveraging) yield { type: 'note', message: averaging.summary };
-    return { state, averaged, position };
+    const everything = phase.epochs * perEpoch;
+    const isCut = (position.plannedSteps ?? everything) < everything;
+    return { state, averaged, position, completed: isCut ? position.step / everything : undefined };
   } finally {
     await evaluator?.close();
   }
@@ -270,15 +276,19 @@ async function* trainPhase(
 /** The model with the weights of the best epoch, or of the last where nothing was selected on. */
 async function keptWeights(
   { model, settings, run, selectOn }: DescentOptions,
-  { state, position }: Descent,
+  { state, position, completed }: Descent,
   epochsBefore: number,
 ): Promise<Trained> {
   const { best, epoch } = position!;
   if (!run || selectOn.length === 0 || best === null) {
-    return { model: withWeights(model, state!, settings.ema !== undefined), epoch: epochsBefore + epoch };
+    return { model: withWeights(model, state!, settings.ema !== undefined), epoch: epochsBefore + epoch, completed };
   }
   const { tensors, meta } = await loadCheckpoint(run.checkpoints, 'best');
-  return { model: withWeights(model, tensors, (meta as Position).averaged), epoch: epochsBefore + best.epoch };
+  return {
+    model: withWeights(model, tensors, (meta as Position).averaged),
+    epoch: epochsBefore + best.epoch,
+    completed,
+  };
 }
 
 /** Saves a picture of the first batch; the training then makes the same one again. */

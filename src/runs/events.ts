@@ -17,6 +17,8 @@ export interface TrainResult extends RunResult {
    * is held out.
    */
   readonly val?: Metrics | undefined;
+  /** The share of its steps that were made where `minutes` were up before all of them; absent: all, or it has none. */
+  readonly completed?: number | undefined;
   /** Metrics on `test`, where there is one. */
   readonly test?: Metrics | undefined;
 }

@@ -60,6 +60,7 @@ export async function* finish({
     best: { epoch: trained.epoch, top1: labels.length > 0 ? selected.top1 : undefined },
     val: evaluated.val?.metrics ?? (labels.length > 0 ? selected : undefined),
     test: evaluated.test?.metrics,
+    completed: trained.completed,
     seconds: (performance.now() - started) / 1000,
   };
   await writeModel(calibrated, evaluated, context);

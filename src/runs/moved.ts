@@ -61,10 +61,23 @@ export const asNamedIn = <Settings extends object>(table: Options, settings: Set
   ...Object.fromEntries(Object.entries(before).filter(([name]) => name === 'data' || pathsOf(table).includes(name))),
 });
 
-/** The settings with files and folders that are told anew. */
+/** Rows of a table that a run which goes on may be told anew. */
+const renewableIn = (table: Options): string[] => Object.keys(table).filter((name) => table[name]!.renewable);
+
+/** The settings with files and folders, and what else a run may be told, as they are told anew. */
 export function toldAnew<Settings extends object>(table: Options, settings: Settings, told: object): Settings {
-  const given = Object.entries(told).filter(([name, value]) => value !== undefined && pathsOf(table).includes(name));
+  const names = [...pathsOf(table), ...renewableIn(table)];
+  const given = Object.entries(told).filter(([name, value]) => value !== undefined && names.includes(name));
   return { ...settings, ...(Object.fromEntries(given) as object) };
+}
+
+/** Whether settings differ in what a run may be told anew, but for where files are. */
+export function isToldAnew<Settings extends object>(
+  table: Options,
+  before: Settings | undefined,
+  now: Settings,
+): boolean {
+  return (renewableIn(table) as (keyof Settings)[]).some((name) => before?.[name] !== now[name]);
 }
 
 /**

@@ -11,7 +11,7 @@ import { isRemote, shownPlace, shownPlaces } from '../http/address.js';
 import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
-import { asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
+import { asNamedBefore, asNamedIn, isToldAnew, settingsNow, toldAnew } from './moved.js';
 import { refuseChanges } from './resume.js';
 import { readRequest, type WithValues } from './values.js';
 
@@ -47,7 +47,7 @@ export interface OpenRun<Settings, Options = unknown> {
   openImages(options: ImagesOptions): Promise<CheckedData>;
   /** The run, once it has begun. */
   readonly run: Run<Settings> | undefined;
-  /** Begins it, or goes on; of one that goes on, run.json tells the new engine. */
+  /** Begins it, or goes on; of one that goes on, run.json tells the new engine, and the time of all its sessions. */
   begin(name: string, config: Omit<RunConfig<Settings>, 'command' | 'versions'>): Promise<Run<Settings>>;
   /** Lets others work in the folder. */
   close(): Promise<void>;
@@ -114,7 +114,10 @@ export async function openForRun<Settings extends { readonly data?: string | und
         if (!run) {
           run = await createRun(out, name, config, isResumable);
           await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
-        } else if (begun && begun.config.engine !== facts.engine)
+        } else if (
+          begun &&
+          (begun.config.engine !== facts.engine || isToldAnew(table, begun.config.settings, settings))
+        )
           await run.updateConfig({
             ...config,
             settings: asNamedIn(table, settings, begun.config.settings),

@@ -47,8 +47,9 @@ export async function* climbRounds(
       `${most} rounds are the most` + (isTimed ? '' : ' where no time is given; `resume` with `minutes` for more');
   for (let round = 1; round <= most; round++) {
     const name = `round ${round}`;
-    const what = whatOfRound(round, isOwn, taught);
-    const { expected, least, worth, left, beside, student, planned } = time.of(round);
+    const looks = !isOwn || last !== first,
+      what = isOwn ? whatOfOwn(looks ? last.name : undefined) : whatOfRound(round, taught);
+    const { expected, least, worth, left, beside, student, planned } = time.of(round, looks);
     if (worth > left && !climber.isFinished(name)) {
       if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, tooLong(least, left));
       const why =
@@ -81,7 +82,9 @@ export async function* climbRounds(
       },
     });
     const { moved = 1 } = kept?.labels ?? {};
-    if (moved < ladder.settled) {
+    // From scratch the labels of a round are those of a consensus on the student before.
+    const labeller = isOwn ? from.last : kept;
+    if (moved < ladder.settled && !isShort(labeller)) {
       ending = `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`;
       break;
     }
@@ -92,6 +95,8 @@ export async function* climbRounds(
       taught = ownLabels(kept);
     } else if (other === undefined) {
       return; // The round itself says why it has no labels.
+    } else if (isShort(other)) {
+      continue; // With the steps that it lacked, another is no longer the same.
     } else if (isOwn) {
       ending = `${name} is not kept, and another would begin with the same network as it did`;
       break;
@@ -102,6 +107,9 @@ export async function* climbRounds(
   }
   yield* climber.stop(`no further round: ${ending}`);
 }
+
+/** Whether a round had so little time for its student that a later one with so little would not begin. */
+const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
 
 /** The student of a round, and the consensus before or after it. */
 function trainFrom(
@@ -121,7 +129,7 @@ function trainFrom(
     return trainOwnRound(chain, {
       ...shown,
       network: last.stage,
-      consensus: round === 1 ? first.stage : undefined,
+      consensus: last === first ? first.stage : undefined,
       situation,
       minutes: isTimed ? time.minutes(beside + student) : undefined,
     });
@@ -141,8 +149,11 @@ const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%
 
 /** The time of rounds, in seconds. */
 interface RoundTimes {
-  /** Of a round whose turn has come. */
-  of(round: number): {
+  /** Of a round whose turn has come; `looks`: whether a consensus is part of it. */
+  of(
+    round: number,
+    looks: boolean,
+  ): {
     /** With all its epochs, in its shortest form, and below which it is not begun. */
     readonly expected: number;
     readonly least: number;
@@ -179,13 +190,13 @@ function timeOfRounds(
   const oneLook = (): number => Math.max(first.stage.seconds, clock.expected(looking));
   let measured: number | undefined, after: number | undefined;
   return {
-    of(round) {
+    of(round, looks) {
       const { expected } = clock;
       const time = clock.left(),
         left = time === Infinity ? time : time - forSmaller({ planned, situation, left: time, expected }, all);
-      // From scratch a round begins with its consensus, that of the first one is there; and the students' beginnings
-      // are part of what they may take.
-      const look = round > 1 ? (measured ?? first.stage.seconds) : 0;
+      // From scratch a round begins with its consensus, that on the first network is there; and the students'
+      // beginnings are part of what they may take.
+      const look = looks ? (measured ?? first.stage.seconds) : 0;
       const around = isOwn ? look : (measured ?? expected(Math.max(0, besideSeconds - looking)) + oneLook());
       const begins = isOwn ? expected(besideSeconds) : 0;
       const one = around + begins + expected(steps);
@@ -202,7 +213,7 @@ function timeOfRounds(
         beside: around,
         student,
         planned(took, besideTook) {
-          const beside = isOwn ? (round > 1 ? looking : 0) : besideSeconds;
+          const beside = isOwn ? (looks ? looking : 0) : besideSeconds;
           if (one <= around + student) return beside + (isOwn ? besideSeconds : 0) + steps;
           // The steps ended by the clock: only what it took beside them tells how fast the machine is.
           return besideTook === undefined ? took : Math.max(0, took - besideTook) + beside;
@@ -250,9 +261,9 @@ const labelsOfBoth = async ({ whole, run }: Chain, one: Trained, other: Trained)
   by: `${one.name} and ${other.name}, their means`,
 });
 
-const whatOfRound = (round: number, isOwn: boolean, { by }: Taught): string =>
-  isOwn
-    ? `a student of the consensus${round === 1 ? '' : ` on the student of round ${round - 1}`}`
-    : round === 1
-      ? 'a student of the consensus, and a consensus on its features'
-      : `the same on the labels of ${by}`;
+/** From scratch; `looksAt`: the round whose student its consensus looks at, where it has one of its own. */
+const whatOfOwn = (looksAt: string | undefined): string =>
+  `a student of the consensus${looksAt === undefined ? '' : ` on the student of ${looksAt}`}`;
+
+const whatOfRound = (round: number, { by }: Taught): string =>
+  round === 1 ? 'a student of the consensus, and a consensus on its features' : `the same on the labels of ${by}`;

@@ -20,6 +20,7 @@ import { openOnce, type OpenModel } from '../../runs/open-once.js';
 import { unwarned } from '../../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain, openChainImages, type ChainInputs } from '../chain.js';
+import { minutesOf } from '../clock.js';
 import { inCrew, refuseUndivided } from '../crew.js';
 import { job } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
@@ -77,9 +78,11 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const images = await openChainImages(shell, settings);
     const network = yield* chooseModel(images.dataset, { ...shared, model, mode, signal: shell.signal }, open);
     const others = yield* openNamed(images.dataset, possible(asked), shared, asked, { open, signal: shell.signal });
+    const before = shell.resumed && (await runFiles.ladder.read(shell.resumed.path));
+    const budget = budgetOf(shell.options, settings, before);
     const learning = [network, ...(others.smaller ? [others.smaller] : [])];
     const opened = await openChain(shell, {
-      settings,
+      settings: before === undefined ? settings : { ...settings, minutes: minutesOf(budget, settings.minutes) },
       images,
       inputs: inputsOf(learning, others.backbones, trainingsIn(settings)),
       shared,
@@ -93,8 +96,6 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const { parts, whole, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const smaller = usable(given).includes('distillation') ? others.smaller : undefined;
-    const before = shell.resumed && (await runFiles.ladder.read(shell.resumed.path));
-    const budget = budgetOf(shell.options, settings, before);
     const plan = yield* planLadder(run, {
       situation: given,
       parts,

@@ -108,7 +108,9 @@ export async function* trainRound(
   const now = performance.now();
   const beside = student.beside && student.beside + (now - trained) / 1000;
   const after = stepped && (now - stepped) / 1000;
-  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run, beside, after };
+  const { completed } = student,
+    seconds = student.seconds + stage.seconds;
+  return { stage: { ...stage, name, seconds, completed }, labels: stage.run, beside, after };
 }
 
 export interface SmallerPlan {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { LadderFile } from '../../artifact/formats.js';
+import type { LadderFile, RunConfig } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { blobBackbone } from '../../testing/blob-backbone.js';
@@ -127,4 +127,8 @@ test('a training that was begun without a time ends by the one that its run goes
   });
   assert.deepEqual(trained(more), ['probe', 'consensus', 'round 1']);
   assert.ok(steps > 20 && steps < 90, `${steps} steps of ${200 * 3}`);
+  const { minutes } = ((await runFiles.config.read(out)) as RunConfig<LearnOptions>).settings;
+  assert.ok(minutes! > 1 && Math.abs(minutes! - record(out).budgetMinutes!) < 0.02, 'the time of both sessions');
+  const card = readFileSync(runFiles.card.in(out), 'utf8');
+  assert.match(card, new RegExp(`Command: pupil learn .*--minutes ${minutes}`));
 });

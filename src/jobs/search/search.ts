@@ -24,6 +24,7 @@ import {
   type Settings,
   type TrainOptions,
 } from '../../runs/resolve.js';
+import { minutesOf } from '../clock.js';
 import { job, type Shell } from '../job.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
 import { createEngines, type Engines } from './engines.js';
@@ -99,13 +100,14 @@ export async function* withSearch<Outcome>(
   work: (search: SearchWork) => AsyncGenerator<SearchEvent, Outcome, undefined>,
 ): AsyncGenerator<SearchEvent, Outcome, undefined> {
   const { resumed, options } = shell;
-  const settings = settingsOf(resumed?.config.settings, shell.path, options);
-  const cells = [baseline(), ...candidatesOf(settings)];
-  const training: TrainOptions = { ...trainingOf(settings), augment: cells[0]!.policy };
-  const resolved = resolveSettings(settings.data, training);
+  const known = settingsOf(resumed?.config.settings, shell.path, options);
+  const cells = [baseline(), ...candidatesOf(known)];
+  const training: TrainOptions = { ...trainingOf(known), augment: cells[0]!.policy };
+  const resolved = resolveSettings(known.data, training);
   const before = resumed && (await runFiles.search.read(resumed.path));
   const spent = (before?.measured ?? []).reduce((sum, { seconds }) => sum + seconds, 0);
-  const budget = budgetOf(settings, options, spent);
+  const budget = budgetOf(known, options, spent);
+  const settings = resumed ? { ...known, minutes: minutesOf(spent + budget, known.minutes) } : known;
 
   const checked = await shell.openImages({ reportOn: settings.reportOn, signal: shell.signal, skip: settings.skip });
   const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
