@@ -43,6 +43,12 @@ export class PupilError extends Error {
 const withoutQueries = (text: string): string =>
   text.replace(/(https?:\/\/[^\s?#]+)\?[^\s]*?(?=[:;,.)"'`\]]*(?:\s|$))/gi, '$1');
 
+/** What an error says of a file, without its path at the beginning. */
+export function withoutPath({ code, message }: PupilError, path: string): string {
+  const prefix = new PupilError(code, `${path}: `).message; // on one line, as the message is
+  return message.startsWith(prefix) ? message.slice(prefix.length) : message;
+}
+
 /** System errors, by Node's code, that the next try meets again: only another path, or other rights, help. */
 const ofPaths: readonly unknown[] = [
   ...['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOENT', 'ENAMETOOLONG', 'ELOOP', 'ENXIO', 'EFBIG'],

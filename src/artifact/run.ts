@@ -195,6 +195,23 @@ const writeConfig = (path: string, config: RunConfig): Promise<void> =>
   runFiles.config.write(path, { ...config, checksum: checksumOf(config) });
 
 /**
+ * What to know of a run to look at, whose run.json no longer is as it was written; undefined: it is. Throws `bad-data`
+ * for one that is no run's.
+ */
+export async function editedSince(path: string): Promise<string | undefined> {
+  const config = await readConfig(path, resolve(path));
+  if (typeof config.command !== 'string')
+    throw new PupilError(
+      'bad-data',
+      `${runFiles.config.in(path)} does not say which command made the run; restore it, or start again in another ` +
+        'folder',
+    );
+  return config.checksum === checksumOf(config)
+    ? undefined
+    : `${runFiles.config.in(path)} was edited after it was written: what is said of settings may not be what was run`;
+}
+
+/**
  * Opens an existing run to look at it. Throws `not-found` when the folder is no run, `bad-data` when
  * its `run.json` is damaged.
  */

@@ -3,7 +3,8 @@ import type { SelfTrainEvent } from '../jobs/self-train.js';
 import type { Accuracy, Reported, Rung, SeedsFile, StudentRound } from '../artifact/formats.js';
 import { reportedName } from '../report/intervals.js';
 import type { Progress } from './progress.js';
-import { duration, percent, plusMinus, table } from './table.js';
+import { duration } from '../report/format.js';
+import { percent, plusMinus, table } from './table.js';
 import { createView } from './training-progress.js';
 
 /**

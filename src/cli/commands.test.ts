@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
@@ -80,7 +81,8 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
     '--json',
   ]);
   assert.equal(trained.code, 0, trained.err);
-  assert.match(trained.err, /cut\.png/);
+  assert.match(trained.err, /1 file cannot be read and is skipped: .*cut\.png/);
+  assert.match(trained.err, /1 file beside the images is no image and is passed over: .*notes\.txt/);
   assert.match(trained.err, /chosen automatically: batch size \d+, learning rate/);
   const result = JSON.parse(trained.out) as {
     run: string;
@@ -94,7 +96,16 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
 
   const evaluated = await pupil(['evaluate', run, data, '--split', 'train', '--tta', '--json']);
   assert.equal(evaluated.code, 0, evaluated.err);
-  const metrics = JSON.parse(evaluated.out) as { count: number; confusion: number[][]; learned: number };
+  const metrics = JSON.parse(evaluated.out) as {
+    count: number;
+    confusion: number[][];
+    learned: number;
+    skipped: { path: string; reason: string }[];
+  };
+  assert.deepEqual(
+    metrics.skipped.map(({ path, reason }) => [path.endsWith('cut.png'), reason.slice(0, 17)]),
+    [[true, 'cannot be decoded']],
+  );
   assert.equal(metrics.count, 12);
   assert.equal(metrics.learned, 12);
   const told = await pupil(['evaluate', run, data, '--split', 'train']);
@@ -155,6 +166,26 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   assert.equal(again.code, 2, 'an existing file is not overwritten');
   assert.equal((await pupil(['report', run])).code, 0);
   assert.match(readFileSync(join(run, 'report.html'), 'utf8'), /<svg/);
+
+  // What of a run is gone or no longer as it was is said.
+  const config = join(run, 'run.json');
+  await writeFile(config, readFileSync(config, 'utf8').replace('"seed": 4', '"seed": 5'));
+  const rebuilt = await pupil(['report', run]);
+  assert.equal(rebuilt.code, 0);
+  assert.match(rebuilt.err, /^warning: .*run\.json was edited after it was written: what is said of settings may not/);
+  await writeFile(config, '{}');
+  const noRun = await pupil(['report', run]);
+  assert.deepEqual(
+    [noRun.code, /^pupil: .*run\.json does not say which command made the run/.test(noRun.err)],
+    [2, true],
+  );
+  await rm(join(run, 'learned.json'));
+  const untold = await pupil(['evaluate', run, data, '--split', 'train', '--json']);
+  assert.match(
+    untold.err,
+    /^warning: .*run has no learned\.json: whether its model learned from these images cannot be/,
+  );
+  assert.equal((JSON.parse(untold.out) as { learned?: number }).learned, undefined);
 });
 
 test('without --model the default backbone is named with its licence, fetched once, and trained', async (t) => {

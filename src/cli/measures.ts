@@ -1,5 +1,5 @@
 import type { Metrics } from '../artifact/formats.js';
-import { confusions, easierThanOthers, fairPart } from '../report/evaluation.js';
+import { aboutLabels, confusions } from '../report/evaluation.js';
 import { count, percent, printable, table } from './table.js';
 
 /** Whether accuracy says more of some classes than of others. */
@@ -22,7 +22,7 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[], ref
     refused === undefined || refused === 0
       ? ''
       : `${count(refused)} of them (${percent(refused / metrics.count)}) are none of these classes to the model\n`;
-  const origins = [fairPart(metrics), easierThanOthers(metrics)].map((line) => (line === undefined ? '' : `${line}\n`));
+  const origins = aboutLabels(metrics).map((line) => `${line}\n`);
   const rows = labels.flatMap((name) => {
     const item = metrics.perClass[name];
     return item === undefined || item.count === 0

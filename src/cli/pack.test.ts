@@ -17,7 +17,7 @@ test('packed archives are the data set that was packed, and the same bytes every
     ...Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`train/red fox/${i}.png`, i])),
     ...Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`train/owl/${i}.png`, 20 + i])),
     'test/owl/a.b.png': 40,
-    'test/owl/notes.txt': 'no image',
+    'test/owl/notes.jpg': 'no image',
   });
   const packed = await pupil('shards', at('data'), '--per-shard', '5', '--out', at('packed'), '--json');
   assert.equal(packed.code, 0, packed.err);
@@ -121,6 +121,7 @@ test("others' archives in WebDataset's layout: labels are in files beside the im
     ],
   );
   assert.deepEqual(unreadable, []);
-  const { samples: all, unreadable: odd } = await openImages([join(folder, 'train-000.tar')]);
-  assert.deepEqual([all.length, odd.map(({ path }) => path.split('/').at(-1))], [3, ['lonely.json']]);
+  const { samples: all, unreadable: odd, notes } = await openImages([join(folder, 'train-000.tar')]);
+  assert.deepEqual([all.length, odd], [3, []]);
+  assert.match(notes.join('\n'), /1 file beside the images is no image and is passed over: .*lonely\.json$/);
 });

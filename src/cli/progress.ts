@@ -1,6 +1,7 @@
 import type { SingleBar } from 'cli-progress';
 import { clearLine, drawnLine, type Terminal } from './terminal.js';
-import { cut, displayWidth, duration, printable } from './table.js';
+import { duration } from '../report/format.js';
+import { cut, displayWidth, printable } from './table.js';
 
 /**
  * Shows how far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All on

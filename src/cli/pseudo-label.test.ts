@@ -23,7 +23,7 @@ async function files(t: TestContext): Promise<{ at: (name: string) => string; mo
     ...Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`camera/x "y"/${i}.png`, i])),
     'camera/again.png': 3,
     'camera/cut.png': (await noisePng(70)).subarray(0, 900),
-    'camera/notes.txt': 'no image',
+    'camera/notes.jpg': 'no image',
     'data/train/a/1.png': 101,
     'data/val/d/1.png': 5,
     'data/val/d/2.png': 6,
@@ -50,7 +50,7 @@ test('pupil pseudo-label writes what the teacher says, without what is excluded,
   );
   assert.equal(code, 0, err);
   assert.match(err, /cut\.png/);
-  assert.match(err, /notes\.txt/);
+  assert.match(err, /notes\.jpg/);
   const result = JSON.parse(out) as PseudoLabelResult;
   assert.deepEqual(
     [result.file, result.total, result.accepted, result.excluded, result.repeated, result.unreadable, result.soft],

@@ -4,7 +4,8 @@ import type { Job } from '../job.js';
 import type { ShardResult } from '../jobs/shards/shard.js';
 import type { RunEvent } from '../runs/events.js';
 import { conclude } from './result.js';
-import { count, duration, facts, printable } from './table.js';
+import { duration } from '../report/format.js';
+import { count, facts, printable } from './table.js';
 import type { Terminal } from './terminal.js';
 import { followAlone } from './training-progress.js';
 

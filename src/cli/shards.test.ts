@@ -29,7 +29,7 @@ async function files(t: TestContext): Promise<Files> {
     'camera/4/again.png': 0,
     'camera/2/cut.png': (await noisePng(70)).subarray(0, 900),
     'camera/4/cut.png': (await noisePng(70)).subarray(0, 900),
-    'camera/3/notes.txt': 'no image',
+    'camera/3/notes.jpg': 'no image',
     ...Object.fromEntries(
       Array.from({ length: 40 }, (_, i) => [`data/test/${['a', 'b, "c"', 'd'][i % 3]!}/${i}.png`, i < 3 ? i : 300 + i]),
     ),
@@ -154,7 +154,7 @@ for (const more of [[], ['--tta']]) {
     const { at, model } = await files(t);
     await writeTree(at('data'), {
       'test/a/cut.png': (await noisePng(71)).subarray(0, 900),
-      'test/d/x.txt': 'no image',
+      'test/d/x.jpg': 'no image',
     });
     const options = more.length === 0 ? ['--batch-size', '8', '--workers', '0'] : more;
     const whole = await run('evaluate', model, at('data'), ...options, '--out', at('one'));
@@ -163,7 +163,7 @@ for (const more of [[], ['--tta']]) {
     assert.deepEqual(await run('evaluate', '--merge', at('parts'), '--out', at('all.json')), whole);
     const expected = readFileSync(at('one/evaluation.json'), 'utf8');
     assert.equal(readFileSync(at('all.json'), 'utf8'), expected);
-    assert.match(expected, /x\.txt[^]*cut\.png/);
+    assert.match(expected, /x\.jpg[^]*cut\.png/);
   });
 }
 

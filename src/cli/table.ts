@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { escaped, shown } from './terminal.js';
+import { duration } from '../report/format.js';
 
 /** Columns that a table may take: those of the display; any number where its reader is a file or a program. */
 const tableWidth = (): number => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity);
@@ -134,16 +135,6 @@ export const printable = (text: string): string => shown(text).replace(/[\n\t]/g
 /** A share, as points with their interval: ` ± 1.5`; nothing where there is none. */
 export const plusMinus = (interval: number | undefined): string =>
   interval === undefined ? '' : ` \u00b1 ${(100 * interval).toFixed(1)}`;
-
-/** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return '?';
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 59.5) return `${Math.round(seconds)} s`;
-  const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`;
-}
 
 /** A share as a percentage with one decimal. */
 export const percent = (value: number): string => `${(100 * value).toFixed(1)}%`;

@@ -5,7 +5,8 @@ import type { RunEvent } from '../runs/events.js';
 import { interruptible } from './interrupt.js';
 import { watchOver } from './last-words.js';
 import { createProgress, type Progress } from './progress.js';
-import { duration, percent } from './table.js';
+import { duration } from '../report/format.js';
+import { percent } from './table.js';
 import type { Terminal } from './terminal.js';
 
 /**

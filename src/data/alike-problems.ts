@@ -27,9 +27,17 @@ export function alikeProblems(alike: readonly Alike[], classes: readonly string[
     });
   };
   const labelled = (sample: Sample): string => `${sample.path} (${classes[sample.label] ?? 'no label'})`;
+  const samePixels = across.filter((pair) => pair.samePixels);
   warn(
-    across.filter(({ samePixels }) => samePixels),
+    samePixels.filter((pair) => !isTwice(pair)),
     (images) => `${images} with the same pixels as one of another split, in another file; remove one of each`,
+  );
+  warn(
+    samePixels.filter(isTwice),
+    (images) =>
+      `${images} with the same pixels as one of another split and another label, in another file; ` +
+      'keep the one that is right',
+    labelled,
   );
   warn(
     across.filter(({ samePixels }) => !samePixels),

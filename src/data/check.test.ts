@@ -94,6 +94,18 @@ test('one content under two labels is named', async (t) => {
   assert.match(warnings.find(({ kind }) => kind === 'repeated')!.message, /2\.png = .*two\.png/);
 });
 
+test('one content under two labels is named in two splits as well', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'train/a/1.png': 1, 'train/b/2.png': 2, 'train/a/3.png': 3, 'val/b/one.png': 1 });
+  const { dataset, warnings } = checkDataset(await openDataset(root));
+  assert.equal(dataset.samples.length, 3, 'the one in val is kept');
+  assert.deepEqual(
+    warnings.map(({ kind }) => kind),
+    ['leak', 'conflicting-labels', 'class-without-val'],
+  );
+  assert.match(warnings[1]!.message, /1 image under two labels: .*1\.png \(a\) = .*one\.png \(b\); keep the one that/);
+});
+
 test('doctor counts, measures and names corrupt files', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(root, {
@@ -131,7 +143,8 @@ test('doctor counts, measures and names corrupt files', async (t) => {
   );
   const text = formatDescription(description);
   assert.ok(text.every((line) => !line.includes('\n')));
-  assert.match(text.join('\n'), /2 files cannot be read and are skipped: .*x\.txt \(not an image/);
+  assert.match(text.join('\n'), /1 file beside the images is no image and is passed over: .*x\.txt/);
+  assert.match(text.join('\n'), /1 file cannot be read and is skipped: /);
   assert.match(text.join('\n'), /cut\\nshort\.png \(cannot be decoded as PNG/);
   assert.match(text.join('\n'), /class {2}train {2}val\na {10}2 {4}0\nb {10}1 {4}1\nall {8}3 {4}1/);
   assert.equal(text.at(-1), 'Ready to train; see the warnings.');

@@ -47,7 +47,7 @@ const labelled = (split: Split): boolean => split !== 'unlabelled';
  * Looks for what makes training impossible (fewer than two classes, an empty class, a label in val
  * or test that train lacks) and for what should be known before it starts: files that cannot be
  * read, the same content in two splits (which stays only in one, the one that is measured on or where
- * its label is) or under two labels. `corrupt` are the files that decoding found unreadable.
+ * its label is) or under two labels, in whichever splits. `corrupt` are the files that decoding found unreadable.
  */
 export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = []): Check {
   const errors: Problem[] = [],
@@ -55,15 +55,7 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
   for (const note of dataset.notes) warnings.push({ kind: 'note', message: note, paths: [] });
 
   const unreadable = [...dataset.unreadable, ...corrupt];
-  if (unreadable.length > 0) {
-    warnings.push({
-      kind: 'unreadable',
-      paths: unreadable.map(({ path }) => path),
-      message:
-        `${counted(unreadable.length, 'file')} cannot be read and ${plural(unreadable.length, 'is', 'are')} skipped: ` +
-        list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
-    });
-  }
+  warnings.push(...unreadableProblem(unreadable));
   const broken = new Set(corrupt.map(({ path }) => path));
   const { kept, problems } = withoutLeaks(
     dataset.samples.filter(({ path }) => !broken.has(path)),
@@ -78,6 +70,20 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
   const notes = [...dataset.notes, ...problems.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : []))];
   return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable, notes } };
 }
+
+/** Files that cannot be read, as one warning; none where all can. */
+export const unreadableProblem = (files: readonly Unreadable[]): Problem[] =>
+  files.length === 0
+    ? []
+    : [
+        {
+          kind: 'unreadable',
+          paths: files.map(({ path }) => path),
+          message:
+            `${counted(files.length, 'file')} cannot be read and ${plural(files.length, 'is', 'are')} skipped: ` +
+            list(files.map(({ path, reason }) => `${path} (${reason})`)),
+        },
+      ];
 
 /** What is wrong with the classes, given the samples that are left. */
 function classProblems(
@@ -186,7 +192,8 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     if (lower.some(({ split }) => labelled(split))) leaks.push(group);
     else if (lower.length > 0) (highest === 'train' ? known : hidden).push(group);
     const rest = group.filter((sample) => sample.split === highest && labelled(sample.split));
-    if (new Set(rest.map(({ label }) => label)).size > 1) conflicts.push(rest);
+    const named = group.filter(({ label, split }) => labelled(split) && label >= 0);
+    if (new Set(named.map(({ label }) => label)).size > 1) conflicts.push(named);
     else if (rest.length > 1) repeats.push(rest);
   }
   const pairs = (groups: readonly Sample[][]): string =>
@@ -223,7 +230,8 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
       paths: paths(conflicts),
       message:
         `${counted(conflicts.length, 'image')} under two labels: ` +
-        list(conflicts.map((group) => group.map(({ path, label }) => `${path} (${classes[label]!})`).join(' = '))),
+        list(conflicts.map((group) => group.map(({ path, label }) => `${path} (${classes[label]!})`).join(' = '))) +
+        '; keep the one that is right',
     });
   }
   if (repeats.length > 0) {

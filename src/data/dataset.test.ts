@@ -126,23 +126,35 @@ test('a run among the images is passed over; a class whose folder cannot be read
   assert.match(closed.unreadable[0]!.reason, /the folder cannot be read/);
 });
 
-test('what is no image is listed with its reason', async (t) => {
+test('an image that cannot be read is listed with its reason, a file of another kind in a note', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(root, {
     'a/1.png': 1,
     'a/notes.txt': 'text',
+    'a/Thumbs.db': 'thumbnails',
+    'b/.DS_Store': 'folder',
     'b/2.png': 2,
     'b/empty.jpg': '',
+    'b/labels.csv': '',
+    'b/photo.txt': await noisePng(9),
     'b/fake.jpg': 'no image at all',
   });
   await symlink(join(root, 'gone.png'), join(root, 'a', 'dangling.png'));
-  const { samples, unreadable } = await openDataset(root);
-  assert.equal(samples.length, 2);
+  const { samples, unreadable, notes } = await openDataset(root);
+  assert.equal(samples.length, 3, 'an image is known by its content, whatever its name');
+  const others = `${root}/a/notes.txt, ${root}/b/labels.csv`;
+  const note = `2 files beside the images are no images and are passed over: ${others}`;
+  assert.deepEqual(notes, [`${root}: ${note}`]);
+  assert.deepEqual((await openImages([root])).notes, [`${root}: ${note}`]);
+  assert.deepEqual(
+    (await openImages([join(root, 'a', 'notes.txt')])).unreadable.map(({ reason }) => reason.slice(0, 12)),
+    ['not an image'],
+    'what is named is meant',
+  );
   assert.deepEqual(
     unreadable.map(({ path, reason }) => `${path.slice(root.length + 1)}: ${reason}`),
     [
       'a/dangling.png: cannot be read (no such file)',
-      'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF, HEIC and BMP are read)',
       'b/empty.jpg: the file is empty',
       'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF, HEIC and BMP are read)',
     ],

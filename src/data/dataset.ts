@@ -12,11 +12,12 @@ import { FileEntry, sampleOf } from './file-table.js';
 import { contentHash } from './read.js';
 import { pathOf, type Dataset, type Sample, type Split, type Unreadable } from './sample.js';
 import { scanFolder } from './scan-folder.js';
-import type { Entry, FileTree } from './scan.js';
+import { isOtherKind, type Entry, type FileTree } from './scan.js';
 import { assertSkippable } from './skipping.js';
 import { scanTars, type ArchiveOptions } from './archives.js';
 import { shardsOf } from './tar.js';
 import { readTree } from './tree.js';
+import { counted } from './words.js';
 
 /** How files are read. */
 interface FilesOptions extends ArchiveOptions {
@@ -193,7 +194,7 @@ export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Datas
   hash: datasetHash(dataset.classes, samples),
 });
 
-export { counted } from './words.js';
+export { counted };
 
 /** The first names of a list, and how many more there are; `count`: of all, where these are the first. */
 export function list(names: readonly string[], limit = 5, count = names.length): string {
@@ -204,10 +205,10 @@ export function list(names: readonly string[], limit = 5, count = names.length):
   return count > limit ? `${shown} and ${count - limit} more` : shown;
 }
 
-/** A long text without its middle. */
 /** Whether a class has the name of a place: its model's file says nothing of it. */
 const isMadeUp = (name: string): boolean => /^class \d+$/.test(name);
 
+/** A long text without its middle. */
 const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
 
 /** What may be given where there are labels. */
@@ -281,6 +282,7 @@ function assemble(
   const index = new Map(classes.map((name, i) => [normalName(name), i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [...damaged];
+  const others: string[] = [];
   const seen = new Map<string, Split>(),
     again: string[] = [];
   for (const [i, source] of sources.entries()) {
@@ -294,19 +296,24 @@ function assemble(
       }
       // A folder holds no file twice: what nothing follows need not be remembered.
       if (!(isLast && entry instanceof FileEntry)) seen.set(fileOf(entry), split);
-      if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
+      // What a list names is meant as an image; what lies beside some in a folder or an archive may not be.
+      const isNamed = !(entry instanceof FileEntry) && entry.source.kind === 'file';
+      if (!isNamed && isOtherKind(entry)) others.push(entry.path);
+      else if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
       else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split, origin));
     }
   }
   assertSkippable(unreadable, { skip });
-  const repeated =
-    again.length === 0
-      ? []
-      : [
-          `${path}: ${again.length} of the images given without labels are its own and keep their labels: ` +
-            `${list(again)}`,
-        ];
-  const dataset = { path, classes, samples, unreadable, notes: [...notes, ...repeated] };
+  const more: string[] = [];
+  if (again.length > 0)
+    more.push(
+      `${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`,
+    );
+  if (others.length > 0) {
+    const are = others.length === 1 ? 'is no image and is' : 'are no images and are';
+    more.push(`${path}: ${counted(others.length, 'file')} beside the images ${are} passed over: ${list(others)}`);
+  }
+  const dataset = { path, classes, samples, unreadable, notes: [...notes, ...more] };
   if (hashes) return { ...dataset, hash: datasetHash(classes, samples) };
   let hash: string | undefined;
   return {

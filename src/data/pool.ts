@@ -46,6 +46,8 @@ export interface Pool {
   readonly shared: Map<string, Location>;
   /** What is wrong with those of them that cannot be decoded, by content. */
   readonly failed: Map<string, string>;
+  /** Paths of files that a training has warned of: those of a job warn of each once. */
+  readonly told: Set<string>;
   /** At which sizes images are wanted sooner or later, by content (`wantSizes`). */
   readonly wanted: Map<string, readonly Target[]>;
   /** Of images that were decoded, here or before. */
@@ -89,6 +91,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     shared: new Map(),
     failed: new Map(),
+    told: new Set(),
     wanted: new Map(),
     measured: options.measure ? new Map() : undefined,
     fingerprints: createFingerprints(options.cacheFolder ?? defaultCacheFolder()),

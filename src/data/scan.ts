@@ -46,6 +46,19 @@ export const isJunk = (name: string): boolean => {
   );
 };
 
+/** Names of what is no image: texts, tables, pages, programs, weights, documents, archives, sound and film. */
+const otherKinds = new RegExp(
+  String.raw`\.(txt|md|rst|log|csv|tsv|jsonl?|xml|ya?ml|toml|ini|cfg|html?|css|m?js|ts|py|ipynb|r|m|sh|bat|ps1|sql|` +
+    'npy|npz|mat|pkl|pth?|h5|hdf5|onnx|safetensors|parquet|db|sqlite|lst|rec|idx|bin|pdf|docx?|odt|xlsx?|ods|pptx?|' +
+    'zip|tar|t?gz|bz2|xz|zst|7z|rar|url|lnk|torrent|xmp|aae|mp[34]|m4[av]|mov|avi|mkv|webm|wav|ogg)$|' +
+    '(^|/)(readme|licen[cs]e|notice|copying|makefile)$',
+  'i',
+);
+
+/** Whether a file is no image by its content, nor meant as one by its name: not a photo that is damaged. */
+export const isOtherKind = ({ name, format, problem }: Pick<Entry, 'name' | 'format' | 'problem'>): boolean =>
+  problem !== undefined && (format === 'unknown' || format === 'empty') && otherKinds.test(name);
+
 /** Bytes of the largest file that is read as an image. */
 export const largestFile = 512 * 2 ** 20;
 

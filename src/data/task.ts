@@ -3,7 +3,7 @@
  * workers.
  */
 import { existsSync } from 'node:fs';
-import { PupilError } from '../errors.js';
+import { PupilError, withoutPath } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
 import { contrast } from '../image/contrast.js';
 import { openImage, type Divisor, type EncodedImage } from '../image/decode.js';
@@ -222,10 +222,7 @@ async function decodeItems(
         outputsOf(item, opened, { found, transfer, printsOnly }),
       );
     } catch (error) {
-      if (error instanceof PupilError && error.code === 'bad-data') {
-        const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
-        return { error: error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message };
-      }
+      if (error instanceof PupilError && error.code === 'bad-data') return { error: withoutPath(error, item.path) };
       throw error;
     }
   };

@@ -58,7 +58,7 @@ export async function loadNetwork(
       onClose: () => engine.close(),
       exact: precision === 'f32',
       graph,
-      learned: await learnedBy(source),
+      learned: await learnedBy(source, options.purpose === 'evaluation' ? options.onWarning : undefined),
     });
     return { classifier, model, engine: engine.name };
   } catch (error) {
@@ -67,11 +67,16 @@ export async function loadNetwork(
   }
 }
 
-/** Hashes of the images that the model of a run learned from. */
-async function learnedBy(source: string): Promise<ReadonlySet<string> | undefined> {
+/** Hashes of the images that the model of a run learned from; `warn` is told where its run no longer knows. */
+async function learnedBy(source: string, warn?: (message: string) => void): Promise<ReadonlySet<string> | undefined> {
   const folder = basename(source) === runFiles.model.name ? dirname(source) : source;
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
   const file = await runFiles.learned.read(folder);
+  if (file === undefined && (await runFiles.config.exists(folder)))
+    warn?.(
+      `${folder} has no ${runFiles.learned.name}: whether its model learned from these images cannot be told, and on ` +
+        'those it did accuracy is higher than on new ones',
+    );
   return file && new Set([...file.labelled, ...file.unlabelled]);
 }
 

@@ -5,7 +5,7 @@ import type { Pool } from '../data/pool.js';
 import { prepareImages } from '../data/prepare.js';
 import { readSource } from '../data/read-source.js';
 import { pathOf, type Dataset, type Sample } from '../data/sample.js';
-import { PupilError } from '../errors.js';
+import { PupilError, withoutPath } from '../errors.js';
 import { decode, openImage } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { pictureTarget, toTarget } from '../data/target.js';
@@ -20,7 +20,7 @@ export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
  */
 export function reasonFor(sample: Sample, error: unknown): string {
   if (!(error instanceof PupilError) || error.code !== 'bad-data') throw error;
-  return error.message.replace(`${sample.path}: `, '');
+  return withoutPath(error, sample.path);
 }
 
 /** An image to be shown small: the short side of a large photo has twice this many pixels or more. */

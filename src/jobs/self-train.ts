@@ -25,7 +25,7 @@ import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
 import { modeFor } from './learn/rungs.js';
-import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
+import { accuraciesOf, failureOf, omitRun, pairedGain, rightAsGuessing, type Stage } from './stages.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -223,14 +223,13 @@ function endingOf(round: number, gain: Gain, { selection: { count } }: Stage, ke
 }
 
 /** Throws `bad-data` for a teacher that is right no more often than chance. */
-function assertTeaches({ selection: { top1, count } }: Stage, classes: number): void {
+function assertTeaches(stage: Stage, classes: number): void {
+  const { top1, count } = stage.selection;
   if (isBetterThanChance(Math.round(top1 * count), count, classes)) return;
-  const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
   throw new PupilError(
     'bad-data',
-    `the teacher is right on ${percent(top1)} of ${count} held-out images, no better than guessing one of ${classes} ` +
-      `classes (${percent(1 / classes)}); its pseudo-labels would teach mistakes: train it longer, on more labels, ` +
-      'or from a pretrained model',
+    `the teacher is ${rightAsGuessing(stage, classes)}; its pseudo-labels would teach mistakes: train it ` +
+      'longer, on more labels, or from a pretrained model',
   );
 }
 

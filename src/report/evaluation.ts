@@ -75,6 +75,10 @@ export function fairPart({ count, drawn }: Pick<Metrics, 'count' | 'drawn'>): st
   );
 }
 
+/** What a person should know of how the images measured came by their labels, one line each. */
+export const aboutLabels = (measured: Pick<Metrics, 'count' | 'accepted' | 'drawn'>): string[] =>
+  [fairPart(measured), easierThanOthers(measured)].filter((line) => line !== undefined);
+
 const decisions = new Map([
   ['learn', 'which technique is kept'],
   ['self-train', 'which round is kept'],

@@ -9,16 +9,17 @@ export const short = (value: number): string => {
   return size >= 1e-3 && size < 1e4 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
 };
 
-/** Seconds in words. */
+/** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `30 min`, `2 h 10 min`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '\u2013';
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
-  const parts = (large: number, unit: string, small: number, rest: string): string =>
-    `${large} ${unit}${small === 0 ? '' : ` ${small} ${rest}`}`;
-  return whole < 3600
-    ? parts(Math.floor(whole / 60), 'min', whole % 60, 's')
-    : parts(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
+  if (whole < 60) return `${whole} s`;
+  const [large, unit, small, rest] =
+    whole < 3600
+      ? [Math.floor(whole / 60), 'min', whole % 60, 's']
+      : [Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min'];
+  return `${large} ${unit}${small === 0 ? '' : ` ${String(small).padStart(2, '0')} ${rest}`}`;
 }
 
 /** A difference of shares in percentage points, with its sign: `+1.2`. */

@@ -3,7 +3,7 @@ import type { Metrics } from '../artifact/formats.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
-import { easierThanOthers, fairPart, measuredOn } from './evaluation.js';
+import { aboutLabels, measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, optionalNumberOf } from './json.js';
@@ -54,7 +54,7 @@ export const measuredLine = ({ top1, count, split, accepted, drawn }: Measured):
   [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}.`,
-    ...[fairPart({ count, drawn }), easierThanOthers({ count, accepted })].filter((line) => line !== undefined),
+    ...aboutLabels({ count, accepted, drawn }),
   ].join(' ');
 
 /** JSON's texts are YAML's. */

@@ -2,15 +2,7 @@
 import { counted, list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
-import {
-  alsoDecided,
-  confusions,
-  easierThanOthers,
-  fairPart,
-  measuredOn,
-  withoutImages,
-  type Evaluation,
-} from './evaluation.js';
+import { aboutLabels, alsoDecided, confusions, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
@@ -125,9 +117,8 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
   return [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}; balanced accuracy ${percent(balanced)}.`,
-    ...[fairPart(evaluation), easierThanOthers(evaluation), alsoDecided(config, evaluation)].filter(
-      (line) => line !== undefined,
-    ),
+    ...aboutLabels(evaluation),
+    ...[alsoDecided(config, evaluation)].filter((line) => line !== undefined),
     ...(measured.length < 2
       ? []
       : [

@@ -6,9 +6,8 @@ import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
 import {
+  aboutLabels,
   alsoDecided,
-  easierThanOthers,
-  fairPart,
   measuredOn,
   reliability,
   withoutImages,
@@ -110,8 +109,7 @@ function headline({ config, seconds, evaluation, history, modelBytes, mistakes }
   const text = [
     evaluation &&
       `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`,
-    evaluation && fairPart(evaluation),
-    evaluation && easierThanOthers(evaluation),
+    ...(evaluation ? aboutLabels(evaluation) : []),
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
     evaluation && withoutImages(evaluation).length > 0

@@ -263,12 +263,12 @@ test('an axis of accuracies has room at both ends and round ticks', () => {
 
 test('times and counts are short', () => {
   assert.deepEqual([9.96, 59, 60, 61, 3600, 3700].map(duration), [
-    '10.0 s',
+    '10 s',
     '59 s',
     '1 min',
-    '1 min 1 s',
+    '1 min 01 s',
     '1 h',
-    '1 h 1 min',
+    '1 h 01 min',
   ]);
   assert.deepEqual([78042, 272474, 2236682, 2.5e7].map(parameters), ['78,042', '272,474', '2.24 M', '25.0 M']);
 });

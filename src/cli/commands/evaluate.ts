@@ -44,7 +44,7 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
         },
       }).finally(() => progress.end());
       warnUnreadable(unreadable, terminal);
-      const result = { ...metrics, learned, refused, unreadable };
+      const result = { ...metrics, learned, refused, skipped: unreadable };
       const saved = { ...result, classes: model.labels, predictions: images };
       const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, model.labels, refused);
       await present({ result, text, name: 'evaluation', saved }, { json, out }, terminal);
@@ -61,7 +61,7 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
     );
     warnUnreadable(unreadable, terminal);
     const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, classes, refused);
-    conclude({ ...metrics, learned, refused, unreadable }, text, json, terminal);
+    conclude({ ...metrics, learned, refused, skipped: unreadable }, text, json, terminal);
   },
 });
 

@@ -3,7 +3,8 @@ import { featuresOptions, shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 import { doShard, refuseOthers } from '../shard.js';
-import { count, duration, facts, printable } from '../table.js';
+import { duration } from '../../report/format.js';
+import { count, facts, printable } from '../table.js';
 import { followAlone } from '../training-progress.js';
 
 export const features = command('features', "Write what a network's last layer sees of images, as a Parquet file.", {

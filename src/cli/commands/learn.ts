@@ -9,7 +9,8 @@ import { command, dataArgument, requireData } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
 import { refuseOthers } from '../shard.js';
-import { count, duration, facts, printable, runFacts } from '../table.js';
+import { duration } from '../../report/format.js';
+import { count, facts, printable, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followAlone, followRun } from '../training-progress.js';
 

@@ -5,7 +5,8 @@ import { omit, pick } from '../../options/option.js';
 import { consensusOptions, featuresOptions, shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
-import { count, duration, facts, percent, printable, table } from '../table.js';
+import { duration } from '../../report/format.js';
+import { count, facts, percent, printable, table } from '../table.js';
 import { doShard, refuseOthers } from '../shard.js';
 import { followAlone } from '../training-progress.js';
 

@@ -3,13 +3,15 @@ import type { ReportOptions } from '../../report/report.js';
 import { PupilError } from '../../errors.js';
 import { reportOptions } from '../../options/tools.js';
 import { command } from '../command.js';
-import { conclude } from '../result.js';
+import { conclude, warningsTo } from '../result.js';
 
 export const report = command('report', "Rebuild a run's report.", {
   arguments: { '<run>': 'the run folder' },
   options: reportOptions,
   examples: ['pupil report runs/photos', 'pupil report runs/photos --heat-maps'],
   async run({ run }, { json, heatMaps = false }, terminal) {
+    const edited = await (await import('../../artifact/run.js')).editedSince(run);
+    if (edited !== undefined) warningsTo(terminal)(edited);
     const path = await rebuild(run, heatMaps);
     conclude({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, json, terminal);
   },

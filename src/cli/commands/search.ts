@@ -3,12 +3,12 @@ import type { SearchEvent } from '../../jobs/search/search.js';
 import type { SearchShardResult } from '../../jobs/shards/search.js';
 import { searchOptions, type SearchOptions } from '../../options/jobs.js';
 import { shardOptions, type ShardChoice } from '../../options/shards.js';
-import { points } from '../../report/format.js';
+import { duration, points } from '../../report/format.js';
 import { command, dataArgument, requireData } from '../command.js';
 import type { Progress } from '../progress.js';
 import { conclude } from '../result.js';
 import { refuseOthers } from '../shard.js';
-import { count, duration, facts, percent, plusMinus, printable, runFacts, table } from '../table.js';
+import { count, facts, percent, plusMinus, printable, runFacts, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { createView, followAlone, followRun } from '../training-progress.js';
 

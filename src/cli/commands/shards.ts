@@ -2,7 +2,8 @@ import type { PackResult } from '../../jobs/pack.js';
 import { packOptions } from '../../options/shards.js';
 import { command, dataArgument } from '../command.js';
 import { conclude } from '../result.js';
-import { count, duration, facts, printable } from '../table.js';
+import { duration } from '../../report/format.js';
+import { count, facts, printable } from '../table.js';
 import { followAlone } from '../training-progress.js';
 
 export const shards = command('shards', 'Pack images into numbered .tar archives, their labels inside (WebDataset).', {

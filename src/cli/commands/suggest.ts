@@ -2,7 +2,8 @@ import type { SuggestResult } from '../../jobs/suggest/suggest.js';
 import { suggestOptions } from '../../options/tools.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
-import { count, duration, facts, percent, printable, table } from '../table.js';
+import { duration } from '../../report/format.js';
+import { count, facts, percent, printable, table } from '../table.js';
 import { followAlone } from '../training-progress.js';
 
 export const suggest = command('suggest', 'Choose which images to label next, as a list to fill in.', {

@@ -61,7 +61,8 @@ export async function* climbRounds(
     }
     let labels = before,
       besideTook: number | undefined;
-    const from = { round, first, last, taught };
+    const from = { round, first, last, taught },
+      isKnown = climber.isFinished(name);
     const kept = yield* climber.attempt({
       name,
       what,
@@ -81,35 +82,48 @@ export async function* climbRounds(
         return { name, model: situation.model, stage, options: first.options, labels: described, agreement: agreed };
       },
     });
-    const { moved = 1 } = kept?.labels ?? {};
+    const tried = kept ?? climber.trained(name);
+    if (tried === undefined) return; // The round itself says why it has no labels.
     // From scratch the labels of a round are those of a consensus on the student before.
-    const labeller = isOwn ? from.last : kept;
-    if (moved < ladder.settled && !isShort(labeller)) {
-      ending = `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`;
+    const labeller = isOwn ? last : tried;
+    const over = endingAfter(tried, { isKept: kept !== undefined, isKnown, isOwn, labeller });
+    if (over !== undefined) {
+      ending = over;
       break;
     }
-    const other = kept ? undefined : climber.trained(name);
     if (kept) {
       before = labels;
       last = kept;
       taught = ownLabels(kept);
-    } else if (other === undefined) {
-      return; // The round itself says why it has no labels.
-    } else if (isShort(other)) {
-      continue; // With the steps that it lacked, another is no longer the same.
-    } else if (isOwn) {
-      ending = `${name} is not kept, and another would begin with the same network as it did`;
-      break;
-    } else if (isAstray(other.agreement)) {
-      ending = `the labels of ${name} are not kept, and another would learn the same as it did`;
-      break;
-    } else taught = await labelsOfBoth(chain, last, other);
+    } else if (!isOwn && !isShort(tried)) taught = await labelsOfBoth(chain, last, tried);
   }
   yield* climber.stop(`no further round: ${ending}`);
 }
 
-/** Whether a round had so little time for its student that a later one with so little would not begin. */
+/** Whether a round's student had less time for its steps than a round has to have that follows another. */
 const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
+
+/** Why no round follows one that was tried; undefined: another may. `isKnown`: it is of a session before. */
+function endingAfter(
+  round: Trained,
+  told: { readonly isKept: boolean; readonly isKnown: boolean; readonly isOwn: boolean; readonly labeller: Trained },
+): string | undefined {
+  const { name, stage, agreement: agreed, labels: { moved = 1 } = {} } = round;
+  if (told.isKept) {
+    if (moved >= ladder.settled) return undefined;
+    if (!isShort(told.labeller))
+      return `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`;
+  } else if (!isShort(round)) {
+    if (told.isOwn) return `${name} is not kept, and another would begin with the same network as it did`;
+    return isAstray(agreed)
+      ? `the labels of ${name} are not kept, and another would learn the same as it did`
+      : undefined;
+  }
+  // With the steps that it lacked, another is no longer the same; in this session there is no time for them.
+  return isShort(round) && !told.isKnown
+    ? `${name} had time for ${(100 * stage.completed!).toFixed(0)}% of its steps; \`resume\` with more \`minutes\``
+    : undefined;
+}
 
 /** The student of a round, and the consensus before or after it. */
 function trainFrom(

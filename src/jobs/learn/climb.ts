@@ -12,7 +12,7 @@ import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
-import { omitRun, type Stage } from '../stages.js';
+import { omitRun, rightAsGuessing, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
 import { createClimber, type Climb, type Climber, type LearnEvent } from './climber.js';
 import type { Trained } from './judge.js';
@@ -112,8 +112,8 @@ function* warnOfGuessing({ name, stage }: Trained, classes: number): Generator<R
   yield {
     type: 'warning',
     message:
-      `${name} is right on ${right} of ${count} held-out images, no better than guessing one of ${classes} classes: ` +
-      'give more time (`resume` with `minutes`), more labels, or a pretrained model',
+      `${name} is ${rightAsGuessing(stage, classes)}: give more time (\`resume\` with ` +
+      '`minutes`), more labels, or a pretrained model',
   };
 }
 

@@ -23,6 +23,7 @@ import { distill } from '../distill.js';
 import { train } from '../../runs/train.js';
 import { suggest } from '../suggest/suggest.js';
 import { featuresFolder } from '../../techniques/stored-features.js';
+import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { blob, temporaryFolder, writeTree } from '../../testing/image-files.js';
 import { collect, hashOf, useOwnCache } from '../../testing/kit.js';
@@ -173,6 +174,23 @@ test('learn decodes a file once for all sizes, also after it was interrupted, un
     else assertOnce(more, names, new Set([...after].filter((hash) => !before.has(hash))), 0);
     assert.equal(await hashOf(join(out, 'model.onnx')), await hashOf(join(whole, 'model.onnx')));
   }
+});
+
+test('a file that cannot be read is warned of once, whichever technique finds it', async (t) => {
+  const at = await temporaryFolder(t),
+    given = await photos(t);
+  const cut = (await encodePng(blob(0, 5000))).subarray(0, 200);
+  const broken = { 'photos/train/red/fake.jpg': 'no image', 'photos/train/red/cut.png': cut, 'more/more/cut.png': cut };
+  await writeTree(join(given.data, '..'), { ...broken, 'more/more/cut-2.png': cut.subarray(0, 150) });
+  const { model } = await blobBackbone(join(at, 'backbone'));
+  const options: LearnOptions = { model, unlabelled: given.unlabelled, threads: 1, workers: 0, seed: 1 };
+  const warnings: string[] = [];
+  await collect(learn(given.data, { ...options, rungs: ['probe', 'consensus'], out: join(at, 'run') }), (event) => {
+    if (event.type === 'warning') warnings.push(event.message);
+  });
+  const skipped = warnings.filter((message) => message.includes('skipped: ')).join('\n');
+  for (const name of [...Object.keys(broken).slice(0, 2), 'more/more/cut-2.png'])
+    assert.equal(skipped.split(`${name} (`).length - 1, 1, `${name} in ${skipped}`);
 });
 
 test('other jobs decode a file once, too', async (t) => {

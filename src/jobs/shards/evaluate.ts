@@ -242,6 +242,6 @@ async function writeEvaluation(
       );
     }
   };
-  const before = { ...metrics, learned, refused, unreadable, classes };
+  const before = { ...metrics, learned, refused, skipped: unreadable, classes };
   await replaceFile(file, (handle) => writeJsonList(handle, items(), { before, name: 'predictions' }));
 }
