@@ -206,7 +206,8 @@ export async function editedSince(path: string): Promise<string | undefined> {
       `${runFiles.config.in(path)} does not say which command made the run; restore it, or start again in another ` +
         'folder',
     );
-  return config.checksum === checksumOf(config)
+  // Without a checksum it is from elsewhere, and nothing is known of what it was.
+  return config.checksum === undefined || config.checksum === checksumOf(config)
     ? undefined
     : `${runFiles.config.in(path)} was edited after it was written: what is said of settings may not be what was run`;
 }
