@@ -29,7 +29,7 @@ export function addApi(app: Hono, workspace: Workspace, bus: Bus): void {
     const meant = context.req.header('pupil-folder');
     // Numbers of images mean others there.
     if (meant !== undefined && meant !== project.key)
-      return context.json(failure('busy', 'another folder was opened; reload the page'), 409);
+      return context.json(failure('other-folder', 'another folder was opened; reload the page'), 409);
     const answer = await apiOf(project).fetch(context.req.raw, context.env);
     return context.newResponse(answer.body, answer);
   });

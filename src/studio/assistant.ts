@@ -191,15 +191,20 @@ class Beside implements StudioAssistant {
 
   async decide({ queue, id, decision }: CheckDecision): Promise<CheckQueues> {
     const { labels, images, decisions } = this.#options;
+    const label = labels.labelOf(id);
     if (decision === 'keep') {
-      const label = labels.labelOf(id);
       // A suggestion that was accepted: now a person has looked at it, and says that it is right.
       if (queue === 'labels' && labels.sourceOf(id) === 'accepted')
         await labels.change([{ id, was: label, to: label, source: 'person' }]);
       await decisions.keep(queue, images.paths[id]!, label);
+    } else if (typeof decision === 'object' && 'kept' in decision) {
+      const { kept, source } = decision;
+      await decisions.ask(queue, images.paths[id]!, kept);
+      if (label !== null && label === kept && labels.sourceOf(id) === 'person')
+        await labels.change([{ id, was: label, to: label, source }]);
     } else {
       const to = decision === 'remove' ? ({ skip: true } as const) : decision.label;
-      await labels.change([{ id, was: labels.labelOf(id), to, source: 'person' }]);
+      await labels.change([{ id, was: labels.markOf(id), to, source: 'person' }]);
     }
     return this.check();
   }

@@ -1,7 +1,8 @@
 /** What requests bring, read into the protocol's types. Everything throws `usage` for what is no such thing. */
 import type { Context } from 'hono';
 import { PupilError } from '../errors.js';
-import type { CheckDecision, ClassChange, LabelChange, OpenRequest, RunRequest } from './protocol.js';
+import type { Delivery } from './labels.js';
+import type { CheckDecision, ClassChange, LabelChange, Mark, OpenRequest, RunRequest } from './protocol.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -34,6 +35,22 @@ export function readOpenRequest(body: unknown): OpenRequest {
   return set === undefined ? { folder: textOf(folder, 'folder'), make: make === true } : { set: textOf(set, 'set') };
 }
 
+const sources = ['person', 'accepted'] as const;
+
+/** What an image is marked with. */
+function markIn(value: unknown, what: string): Mark {
+  if (typeof value === 'object' && value !== null && (value as Fields)['skip'] === true) return { skip: true };
+  return value === null ? null : textOf(value, what);
+}
+
+/** What names a step of labels that may be sent again; undefined where nothing does. */
+export function readDelivery(context: Context): Delivery | undefined {
+  const step = context.req.query('step');
+  if (step === undefined) return undefined;
+  if (!/^[\w-]{8,64}$/.test(step)) return refuse('step: 8 to 64 letters, digits, _ and - are expected');
+  return { step, isAgain: context.req.query('again') !== undefined };
+}
+
 export function readLabelChanges(body: unknown, count: number): LabelChange[] {
   if (!Array.isArray(body)) return refuse('a list of changes is expected');
   const seen = new Set<number>();
@@ -42,12 +59,11 @@ export function readLabelChanges(body: unknown, count: number): LabelChange[] {
     const image = idOf(id, count);
     if (seen.has(image)) return refuse('an image is changed twice in one request');
     seen.add(image);
-    const isSkip = typeof to === 'object' && to !== null && (to as Fields)['skip'] === true;
     return {
       id: image,
-      was: was === null ? null : textOf(was, 'was'),
-      to: isSkip ? { skip: true } : to === null ? null : textOf(to, 'to'),
-      source: oneOf(source, ['person', 'accepted'], 'source'),
+      was: markIn(was, 'was'),
+      to: markIn(to, 'to'),
+      source: oneOf(source, sources, 'source'),
     };
   });
 }
@@ -66,9 +82,14 @@ export function readCheck(body: unknown, count: number): CheckDecision {
     id: idOf(id, count),
     decision:
       typeof decision === 'object' && decision !== null
-        ? { label: textOf((decision as Fields)['label'], 'label') }
+        ? readAnswer(decision as Fields)
         : oneOf(decision, ['keep', 'remove'] as const, 'decision'),
   };
+}
+
+function readAnswer({ label, kept, source }: Fields): CheckDecision['decision'] {
+  if (kept === undefined) return { label: textOf(label, 'label') };
+  return { kept: kept === null ? null : textOf(kept, 'kept'), source: oneOf(source, sources, 'source') };
 }
 
 export function readRunRequest(body: unknown): RunRequest {

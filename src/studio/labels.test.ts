@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openDataset } from '../data/dataset.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { openStudio, openWindow } from '../testing/studio-client.js';
-import type { LabelAnswer, LabelChange, Labels, Proposal, StudioImage } from './protocol.js';
+import type { CheckQueues, Folder, LabelAnswer, LabelChange, Labels, Proposal, StudioImage } from './protocol.js';
 
 const change = (id: number, was: string | null, to: LabelChange['to']): LabelChange => ({
   ...{ id, was, to },
@@ -129,6 +129,105 @@ test('a suggestion that was accepted becomes a label of the person who keeps it 
   assert.equal(status, 200);
   await window.post('/api/check', { queue: 'alike', id: 0, decision: 'keep' });
   assert.match(await readFile(join(folder, 'labels.csv'), 'utf8'), /one\.png,cat,accepted,\ntwo\.png,cat,person,\n/);
+});
+
+test('a keep is taken back: the question comes again, and the label is of who gave it', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { 'one.png': 1, 'two.png': 1 });
+  const { window, ready, close } = await openStudio(t, { folder });
+  await ready;
+  const pairs = async (from = window): Promise<number> => (await from.get<CheckQueues>('/api/check')).alike.length;
+  assert.equal(await pairs(), 1);
+  await window.post('/api/check', { queue: 'alike', id: 1, decision: 'keep' });
+  await window.post('/api/labels', [{ id: 0, was: null, to: 'cat', source: 'accepted' }]);
+  await window.post('/api/check', { queue: 'labels', id: 0, decision: 'keep' });
+  const back = { kept: 'cat', source: 'accepted' };
+  await window.post('/api/check', { queue: 'labels', id: 0, decision: back });
+  const list = (): Promise<string> => readFile(join(folder, 'labels.csv'), 'utf8');
+  assert.match(await list(), /one\.png,cat,accepted,\n/);
+  // Another window has given another label meanwhile, which is its person's.
+  await window.post('/api/labels', [change(0, 'cat', 'dog')]);
+  await window.post('/api/check', { queue: 'labels', id: 0, decision: back });
+  assert.match(await list(), /one\.png,dog,person,\n/);
+  assert.equal((await window.post('/api/check', { queue: 'labels', id: 0, decision: { kept: 1 } })).status, 400);
+  // Two are asked about as long as neither is kept, also by a studio that is opened again.
+  await window.post('/api/check', { queue: 'alike', id: 1, decision: { kept: null, source: 'person' } });
+  assert.equal(await pairs(), 1);
+  await close();
+  const again = await openStudio(t, { folder });
+  await again.ready;
+  assert.equal(await pairs(again.window), 1);
+});
+
+test('labels that are sent again are made once, also by a server that was killed, and over no newer ones', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1, '2.png': 2 });
+  const { window, close } = await openStudio(t, { folder });
+  const list = join(folder, 'labels.csv');
+  const labelsOf = async ({ window: { get } }: { readonly window: typeof window }): Promise<(string | null)[]> => {
+    await get('/api/images');
+    const { labels } = await get<Labels>('/api/labels');
+    return [0, 1].map((id) => labels.find((one) => one.id === id)?.label ?? null);
+  };
+  const send = (to: typeof window, step: string, changes: readonly LabelChange[], again = ''): Promise<number> =>
+    to.post(`/api/labels?step=${step}${again}`, changes).then(({ status }) => status);
+  const made = async (): Promise<number> =>
+    (await readFile(join(folder, '.pupil/history.jsonl'), 'utf8')).split('\n').filter((line) => line !== '').length;
+  assert.deepEqual(await labelsOf({ window }), [null, null]);
+  const first = [change(0, null, 'a'), change(1, null, 'b')];
+  assert.deepEqual(
+    await Promise.all([send(window, 'step-one', first), send(window, 'step-one', first, '&again=1')]),
+    [200, 200],
+  );
+  assert.equal(await made(), 1);
+  // Another window takes one away: what is sent again does not bring it back, here or on a server started anew.
+  await window.post('/api/labels', [change(0, 'a', null)]);
+  assert.equal(await send(window, 'step-one', first, '&again=1'), 200);
+  const kept = await readFile(list);
+  assert.equal(await send(window, 'step-two', [change(1, 'b', { skip: true })]), 200);
+  assert.equal(
+    await send(window, 'step-two-b', [change(1, null, 'b')]),
+    409,
+    'what was set aside is not without a mark',
+  );
+  await close();
+  const second = await openStudio(t, { folder });
+  assert.deepEqual(await labelsOf(second), [null, null]);
+  assert.equal(await send(second.window, 'step-one', first, '&again=1'), 200);
+  assert.deepEqual(await labelsOf(second), [null, null]);
+  assert.equal(await made(), 3);
+  await second.close();
+  // The server was killed between the history and the list: the step is made now.
+  await writeFile(list, kept);
+  const third = await openStudio(t, { folder });
+  assert.deepEqual(await labelsOf(third), [null, 'b']);
+  assert.equal(await send(third.window, 'step-two', [change(1, 'b', { skip: true })], '&again=1'), 200);
+  assert.deepEqual((await third.window.get<Labels>('/api/labels')).skipped, [1]);
+  assert.equal(await send(third.window, 'no%20key', first), 400);
+  // What cannot be written is not made, and is taken once it can.
+  const history = join(folder, '.pupil/history.jsonl');
+  await rename(history, `${history}.aside`);
+  await mkdir(history);
+  assert.equal(await send(third.window, 'step-three', [change(0, null, 'c')]), 500);
+  assert.deepEqual(await labelsOf(third), [null, null]);
+  await rm(history, { recursive: true });
+  assert.equal(await send(third.window, 'step-three', [change(0, null, 'c')], '&again=1'), 200);
+  assert.match(await readFile(list, 'utf8'), /^1\.png,c,person,$/m);
+});
+
+test('a studio that is opened again is where it was before', async (t) => {
+  const folder = await temporaryFolder(t);
+  const first = await openStudio(t, { folder });
+  const { identity, key } = await first.window.get<Folder>('/api/folder');
+  await first.close();
+  const second = await openStudio(t, { folder });
+  assert.equal(second.window.port, first.window.port);
+  const now = await second.window.get<Folder>('/api/folder');
+  assert.equal(now.identity, identity);
+  assert.notEqual(now.key, key);
+  const { window: other } = await openStudio(t, { folder: await temporaryFolder(t) });
+  assert.notEqual((await other.get<Folder>('/api/folder')).identity, identity);
+  assert.notEqual(other.port, first.window.port);
 });
 
 /** PUPIL_KILLS=100 kills more often. */

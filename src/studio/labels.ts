@@ -12,7 +12,7 @@ import { normalName } from '../data/layout.js';
 import { readTable } from '../data/manifest.js';
 import { PupilError } from '../errors.js';
 import { append } from './append.js';
-import type { ClassChange, LabelAnswer, LabelChange, Labels, LabelSource } from './protocol.js';
+import type { ClassChange, LabelAnswer, LabelChange, Labels, LabelSource, Mark } from './protocol.js';
 
 export const manifestName = 'labels.csv';
 /** The studio's own files, below the folder; scans pass over it. */
@@ -26,19 +26,28 @@ interface Entry {
   readonly random: boolean;
 }
 
+/** What names changes that were sent, in case they are sent again. */
+export interface Delivery {
+  readonly step: string;
+  /** They may have been made before. */
+  readonly isAgain: boolean;
+}
+
 export interface LabelStore {
   /** Takes on the images that a scan found, by id, with the labels that the folder's layout gives them. */
   attach(paths: readonly string[], layout: ReadonlyMap<string, string>, absent: ReadonlySet<number>): void;
   /** Of images that are not absent. */
   labels(): Labels;
   labelOf(id: number): string | null;
+  markOf(id: number): Mark;
   /** Who gave it; null without one. */
   sourceOf(id: number): LabelSource | null;
   isSkipped(id: number): boolean;
   isRandom(id: number): boolean;
   /** Labels given by a person one by one, and images set aside. */
   answered(): number;
-  change(changes: readonly LabelChange[]): Promise<LabelAnswer>;
+  /** Makes all of them, or none where `conflicts` has some; those of a delivery once, however often it comes. */
+  change(changes: readonly LabelChange[], delivery?: Delivery): Promise<LabelAnswer>;
   changeClasses(change: ClassChange): Promise<Labels>;
   /** Remembers images that are of the random sample, with labels or to be asked about. */
   propose(ids: readonly number[]): Promise<void>;
@@ -65,8 +74,7 @@ export async function openLabels(folder: string | undefined, changed: (version: 
   const files = new LabelFiles(folder, await readLabels(join(folder, manifestName)));
   const { entries } = files.saved;
   const classes = await readClasses(files.classes, entries);
-  const lines = (await readFile(files.history, 'utf8').catch(() => '')).split('\n').length - 1;
-  return new Store(files, { classes, version: lines, changed });
+  return new Store(files, { classes, version: await files.beginHistory(), changed });
 }
 
 /** Where labels are kept; what comes while files are written is written together after that. */
@@ -78,6 +86,8 @@ class LabelFiles {
   #writing: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #written: string | undefined;
+  /** Ends a line that a killed server did not finish. */
+  #lineEnd = '';
   /** Paths as the file has them. */
   #order: readonly string[] = [];
 
@@ -91,6 +101,33 @@ class LabelFiles {
     this.#written = saved.hash;
   }
 
+  /** Returns how many records the history has. */
+  async beginHistory(): Promise<number> {
+    const text = await this.#readHistory();
+    this.#lineEnd = text === '' || text.endsWith('\n') ? '' : '\n';
+    return text.split('\n').length - 1;
+  }
+
+  /**
+   * Whether the changes of a step were made: the history has them, and the labels too, if they were not changed again
+   * later. A server that was killed may have written the history alone.
+   */
+  async hasMade(step: string): Promise<boolean> {
+    const lines = (await this.#readHistory()).split('\n');
+    const at = lines.findLastIndex((line) => line.includes(JSON.stringify({ step }).slice(1, -1)));
+    const made = at < 0 ? [] : changesIn(lines[at]!);
+    const later = new Set(lines.slice(at + 1).flatMap((line) => changesIn(line).map(({ path }) => path)));
+    const isNow = ({ path, to, source }: RecordedChange): boolean => {
+      const entry = this.saved.entries.get(path) ?? blank;
+      return entry.label === to && (entry.source === 'skipped') === (source === 'skipped');
+    };
+    return made.length > 0 && made.every((one) => later.has(one.path) || isNow(one));
+  }
+
+  #readHistory(): Promise<string> {
+    return readFile(this.history, 'utf8').catch(() => '');
+  }
+
   /** Adds a record to the history and writes what `classes` and the entries are by then. */
   commit(record: object, classes: () => readonly string[]): Promise<void> {
     this.#pending.push(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`);
@@ -100,7 +137,8 @@ class LabelFiles {
         const lines = this.#pending;
         this.#pending = [];
         this.#next = undefined;
-        this.#writing = append(this.history, lines.join('')).then(() => this.#save(classes()));
+        this.#writing = append(this.history, this.#lineEnd + lines.join('')).then(() => this.#save(classes()));
+        this.#lineEnd = '';
         await this.#writing;
       });
     return this.#next;
@@ -130,6 +168,23 @@ class LabelFiles {
   }
 }
 
+/** A change as the history has it. */
+interface RecordedChange {
+  readonly path: string;
+  readonly was: Mark;
+  readonly to: string | null;
+  readonly source: LabelSource | 'skipped';
+}
+
+/** Those of a line; none in one of another kind, or that was not finished. */
+function changesIn(line: string): readonly RecordedChange[] {
+  try {
+    return (JSON.parse(line) as { readonly changes?: readonly RecordedChange[] }).changes ?? [];
+  } catch {
+    return [];
+  }
+}
+
 interface Begun {
   readonly classes: readonly string[];
   readonly version: number;
@@ -145,6 +200,8 @@ class Store implements LabelStore {
   #paths: readonly string[] = [];
   #absent: ReadonlySet<number> = new Set();
   #version: number;
+  /** Answers to deliveries that were made, the newest last. */
+  readonly #answers = new Map<string, Promise<LabelAnswer>>();
 
   constructor(files: LabelFiles, { classes, version, changed }: Begun) {
     this.#files = files;
@@ -183,6 +240,10 @@ class Store implements LabelStore {
     return this.#entryOf(id).label;
   }
 
+  markOf(id: number): Mark {
+    return this.isSkipped(id) ? { skip: true } : this.labelOf(id);
+  }
+
   sourceOf(id: number): LabelSource | null {
     const { label, source } = this.#entryOf(id);
     return label === null || source === '' || source === 'skipped' ? null : source;
@@ -200,31 +261,18 @@ class Store implements LabelStore {
     return [...this.#entries.values()].filter(({ source }) => source === 'person' || source === 'skipped').length;
   }
 
-  async change(changes: readonly LabelChange[]): Promise<LabelAnswer> {
-    const conflicts = changes
-      .filter(({ id, was }) => this.labelOf(id) !== was)
-      .map(({ id }) => ({ id, now: this.labelOf(id) }));
-    if (conflicts.length > 0) return { version: this.#version, conflicts };
-    const record = changes.map(({ id, was, to, source }) => {
-      const path = this.#paths[id];
-      if (path === undefined) throw new PupilError('not-found', `there is no image ${id}`);
-      const label = typeof to === 'string' ? className(to) : null;
-      return {
-        path,
-        was,
-        to: label,
-        source: typeof to === 'object' && to !== null ? ('skipped' as const) : source,
-      };
-    });
-    for (const { path, to, source } of record)
-      this.#entries.set(path, {
-        ...blank,
-        ...this.#entries.get(path),
-        label: to,
-        source,
-      });
-    this.#classes = withClasses(this.#classes, this.#entries);
-    return { version: await this.#commit({ changes: record }) };
+  change(changes: readonly LabelChange[], delivery?: Delivery): Promise<LabelAnswer> {
+    if (delivery === undefined) return this.#change(changes);
+    const { step, isAgain } = delivery;
+    const known = this.#answers.get(step);
+    if (known !== undefined) return known;
+    const answer = this.#changeOnce(changes, step, isAgain);
+    this.#answers.set(step, answer);
+    // What was refused can be sent again.
+    const forget = (): void => void this.#answers.delete(step);
+    answer.then(({ conflicts }) => conflicts !== undefined && forget(), forget);
+    for (const old of this.#answers.keys()) if (this.#answers.size > mostAnswers) this.#answers.delete(old);
+    return answer;
   }
 
   async changeClasses(change: ClassChange): Promise<Labels> {
@@ -262,6 +310,41 @@ class Store implements LabelStore {
     return this.#files.idle();
   }
 
+  async #changeOnce(changes: readonly LabelChange[], step: string, isAgain: boolean): Promise<LabelAnswer> {
+    if (isAgain && (await this.#files.hasMade(step))) return { version: this.#version };
+    return this.#change(changes, step);
+  }
+
+  async #change(changes: readonly LabelChange[], step?: string): Promise<LabelAnswer> {
+    const conflicts = changes
+      .filter(({ id, was }) => !isSame(this.markOf(id), was))
+      .map(({ id }) => ({ id, now: this.markOf(id) }));
+    if (conflicts.length > 0) return { version: this.#version, conflicts };
+    const record = changes.map(({ id, was, to, source }): RecordedChange => {
+      const path = this.#paths[id];
+      if (path === undefined) throw new PupilError('not-found', `there is no image ${id}`);
+      const label = typeof to === 'string' ? className(to) : null;
+      return {
+        path,
+        was,
+        to: label,
+        source: typeof to === 'object' && to !== null ? ('skipped' as const) : source,
+      };
+    });
+    const before = record.map(({ path }) => this.#entries.get(path) ?? blank);
+    const after = record.map(({ to, source }, i): Entry => ({ ...before[i]!, label: to, source }));
+    record.forEach(({ path }, i) => this.#entries.set(path, after[i]!));
+    this.#classes = withClasses(this.#classes, this.#entries);
+    try {
+      return { version: await this.#commit({ step, changes: record }) };
+    } catch (error) {
+      // It is not on the disk, and will be sent again.
+      for (const [i, { path }] of record.entries())
+        if (this.#entries.get(path) === after[i]) this.#entries.set(path, before[i]!);
+      throw error;
+    }
+  }
+
   #entryOf(id: number): Entry {
     return this.#entries.get(this.#paths[id]!) ?? blank;
   }
@@ -274,12 +357,19 @@ class Store implements LabelStore {
   }
 }
 
+/** Deliveries whose answers are remembered; of older ones the history tells. */
+const mostAnswers = 1000;
+
+const isSame = (a: Mark, b: Mark): boolean =>
+  a === b || (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null);
+
 const nothing: Labels = { version: 0, classes: [], labels: [], skipped: [] };
 /** Where no folder is open. */
 const noLabels: LabelStore = {
   attach: () => undefined,
   labels: () => nothing,
   labelOf: () => null,
+  markOf: () => null,
   sourceOf: () => null,
   isSkipped: () => false,
   isRandom: () => false,

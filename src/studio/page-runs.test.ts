@@ -1,35 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import { openBrowser } from '../testing/browser.js';
-import { openWindow } from '../testing/studio-client.js';
 import { goTo, skipped } from '../testing/studio-page.js';
+import { serveStudio } from '../testing/studio-program.js';
 import { insects, model, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
 import type { RunDetail } from './protocol.js';
-
-const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-
-/** `pupil studio` in a process of its own. */
-async function serve(t: TestContext, folder: string) {
-  const program = spawn(process.execPath, [main, 'studio', folder, '--model', model, '--no-open', '--json'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => program.kill('SIGKILL'));
-  const ended = new Promise((resolve) => program.once('exit', resolve));
-  const line = await new Promise<Buffer>((resolve) => program.stdout.once('data', resolve));
-  const { address } = JSON.parse(line.toString()) as { readonly address: string };
-  return {
-    address,
-    window: await openWindow(address),
-    async kill() {
-      program.kill('SIGKILL');
-      await ended;
-    },
-  };
-}
 
 test(
   'a server that is killed in the middle of a training goes on with it; it is stopped and resumed from the page',
@@ -44,7 +21,7 @@ test(
     const browser = await openBrowser(t);
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
     page.setDefaultTimeout(120_000);
-    let studio = await serve(t, folder);
+    let studio = await serveStudio(t, folder, model);
     const epochs = async (least: number): Promise<number> => {
       const { curve } = await until(
         () => studio.window.get<RunDetail>('/api/runs/train-1'),
@@ -69,7 +46,7 @@ test(
     await studio.kill();
     await page.getByText('The studio does not answer').waitFor();
 
-    studio = await serve(t, folder);
+    studio = await serveStudio(t, folder, model);
     await page.goto(studio.address);
     await goTo(page, 'Train');
     await card.locator('.state.running').waitFor();

@@ -341,7 +341,7 @@ test(
     await page.keyboard.press('Home');
     await page.locator('.cell.focused[data-place="0"]').waitFor();
     let isFirst = true;
-    await page.route('**/api/labels', async (route) => {
+    await page.route('**/api/labels*', async (route) => {
       if (route.request().method() === 'POST' && isFirst) {
         isFirst = false;
         await window.post('/api/labels', [{ id: 0, was: null, to: 'two', source: 'person' }]);

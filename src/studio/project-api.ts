@@ -1,7 +1,7 @@
 /** The addresses below /api (protocol.ts) of one open folder: each reads what it was sent, and answers JSON. */
 import { Hono, type Context } from 'hono';
 import { PupilError } from '../errors.js';
-import { readBody, readCheck, readClassChange, readLabelChanges, readRunRequest } from './bodies.js';
+import { readBody, readCheck, readClassChange, readDelivery, readLabelChanges, readRunRequest } from './bodies.js';
 import { answerErrors } from './failures.js';
 import { optionFields } from './forms.js';
 import type { Project } from './project.js';
@@ -33,9 +33,10 @@ function numberIn(text: string | undefined, most: number, usual?: number): numbe
 
 const idIn = (context: Context): number => numberIn(context.req.param('id'), 10 ** 9);
 
-export function folderOf({ key, images, labels, assistant }: Project, place: Place): Folder {
+export function folderOf({ key, identity, images, labels, assistant }: Project, place: Place): Folder {
   return {
     key,
+    identity,
     ...place(),
     name: images.name,
     images: images.paths.length - images.absent.size,
@@ -95,7 +96,8 @@ function addLabels(api: Hono, { images, labels, assistant, attached }: Project):
   });
   api.post('/labels', async (context) => {
     await attached;
-    const answer = await labels.change(readLabelChanges(await readBody(context), images.paths.length));
+    const changes = readLabelChanges(await readBody(context), images.paths.length);
+    const answer = await labels.change(changes, readDelivery(context));
     return context.json(answer, answer.conflicts === undefined ? 200 : 409);
   });
   api.post('/classes', async (context) => {

@@ -1,6 +1,6 @@
 /** One open folder: its images, labels, the model beside, its runs. */
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { lockFolder } from '../artifact/lock.js';
@@ -19,6 +19,10 @@ import { openRuns, type Runs } from './runs.js';
 export interface Project {
   /** Of this opening. */
   readonly key: string;
+  /** Of this folder, each time it is opened on this machine: a digest of where it is; '' where none is open. */
+  readonly identity: string;
+  /** The port at which a studio had the folder open last. */
+  readonly portBefore: number | undefined;
   readonly images: Images;
   readonly labels: LabelStore;
   readonly assistant: StudioAssistant;
@@ -49,14 +53,20 @@ export interface ProjectOptions {
 /** Where the studio is that has the folder open; without its token, which the browser has that opened it. */
 const addressFile = 'address.txt';
 
+async function readPort(own: string): Promise<number | undefined> {
+  const address = (await readFile(join(own, addressFile), 'utf8').catch(() => '')).trim();
+  const [, port] = /^http:\/\/127\.0\.0\.1:(\d{1,5})\/$/.exec(address) ?? [];
+  return port === undefined || Number(port) > 65_535 ? undefined : Number(port);
+}
+
 /** Throws `busy` while another studio has the folder open, with what to do. */
 async function lockAlone(folder: string, own: string): Promise<() => Promise<void>> {
   try {
     return await lockFolder(own);
   } catch (error) {
     if (!(error instanceof PupilError) || error.code !== 'busy') throw error;
-    const address = (await readFile(join(own, addressFile), 'utf8').catch(() => '')).trim();
-    const there = /^http:\/\/127\.0\.0\.1:\d+\/$/.test(address) ? ` (${address} in the browser that shows it)` : '';
+    const port = await readPort(own);
+    const there = port === undefined ? '' : ` (http://127.0.0.1:${port}/ in the browser that shows it)`;
     throw new PupilError(
       'busy',
       `${folder}: another studio has it open; open the address that it printed${there}, or end it with Ctrl-C ` +
@@ -66,13 +76,17 @@ async function lockAlone(folder: string, own: string): Promise<() => Promise<voi
   }
 }
 
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+
 /** Opens a folder; `bus` hears of it. Throws `not-found`, `busy` (another studio has it open), `bad-data`. */
 export async function openProject({ folder, run, model, foreign }: ProjectOptions, windows: Bus): Promise<Project> {
   if (folder !== undefined && !(await isDirectory(folder)))
     throw new PupilError('not-found', `${folder}: there is no such folder; give a folder of images`);
+  const identity = folder === undefined ? '' : digest(await realpath(folder));
   const own = folder === undefined ? undefined : join(folder, studioFolder);
   if (own !== undefined) await makeFolder(own);
   const unlock = own === undefined ? undefined : await lockAlone(folder!, own);
+  const portBefore = own === undefined ? undefined : await readPort(own);
   const bus = createBus();
   const silence = bus.listen((event) => windows.send(event));
   try {
@@ -87,7 +101,8 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
     const ready = attached.then(() => images.seen);
     ready.catch(() => undefined); // those who wait for it hear why
     return {
-      ...{ key: randomBytes(8).toString('hex'), images, labels, assistant, runs, look, attached },
+      ...{ key: randomBytes(8).toString('hex'), identity, portBefore },
+      ...{ images, labels, assistant, runs, look, attached },
       inbox: openInbox(folder),
       ready,
       async rescan() {

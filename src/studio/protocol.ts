@@ -11,7 +11,8 @@
  *     GET  /images                        StudioImage[]: all of them, in the order of their ids
  *     GET  /thumbnail/:id  /picture/:id   a JPEG of at most 256 pixels; the image as a browser can show it
  *     GET  /labels                        Labels
- *     POST /labels     LabelChange[]      LabelAnswer; 409 with `conflicts` where another window was first
+ *     POST /labels[?step=KEY[&again=1]]   LabelChange[] -> LabelAnswer; 409 with `conflicts` where another window was
+ *                                         first. `step` names what is sent: sent `again`, it is not made twice
  *     POST /classes    ClassChange        Labels
  *     GET  /next?count=N[&only=random]    Proposal[]: which images to label next; or of these the drawn ones alone
  *     GET  /alike/:id?count=N             number[]: ids of the images most like it, nearest first
@@ -34,7 +35,7 @@
  *     GET  /events                        server-sent events: StudioEvent
  *
  * Requests may say which folder they mean (header `Pupil-Folder`: `key` of Folder): where another one was opened
- * meanwhile, 409 is the answer.
+ * meanwhile, or this one again, 409 is the answer, its code `other-folder`.
  */
 
 /** Why a request failed, in words for the person at the page. */
@@ -54,6 +55,8 @@ export interface Progress {
 export interface Folder {
   /** Another one each time a folder is opened. */
   readonly key: string;
+  /** Of this folder, each time it is opened; '' where none is open. */
+  readonly identity: string;
   /** Its last part, never the whole path of the machine. */
   readonly name: string;
   /** Its place below the folder that can be chosen from, '' for that one itself; null: no folder is open. */
@@ -137,12 +140,14 @@ export interface Labels {
   readonly skipped: readonly number[];
 }
 
+/** What an image is marked with: a class, nothing, or set aside. */
+export type Mark = string | null | { readonly skip: true };
+
 export interface LabelChange {
   readonly id: number;
   /** What this window last saw; the change is refused where it is something else by now. */
-  readonly was: string | null;
-  /** null takes the label away; `skip` sets the image aside. */
-  readonly to: string | null | { readonly skip: true };
+  readonly was: Mark;
+  readonly to: Mark;
   readonly source: 'person' | 'accepted';
   /** As the proposal said. */
   readonly random?: boolean | undefined;
@@ -151,7 +156,7 @@ export interface LabelChange {
 export interface LabelAnswer {
   readonly version: number;
   /** Changes that were not made, with what is there now; nothing of the request was written then. */
-  readonly conflicts?: readonly { readonly id: number; readonly now: string | null }[] | undefined;
+  readonly conflicts?: readonly { readonly id: number; readonly now: Mark }[] | undefined;
 }
 
 export type ClassChange =
@@ -199,7 +204,13 @@ export interface CheckQueues {
 export interface CheckDecision {
   readonly queue: 'labels' | 'alike' | 'strangers';
   readonly id: number;
-  readonly decision: 'keep' | 'remove' | { readonly label: string };
+  readonly decision: 'keep' | 'remove' | { readonly label: string } | TakenBack;
+}
+
+/** Takes a `keep` back: the label that was kept, and who had given it before. */
+export interface TakenBack {
+  readonly kept: string | null;
+  readonly source: LabelChange['source'];
 }
 
 /** An option as a form shows it; from the table of options. */

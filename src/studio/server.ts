@@ -19,7 +19,7 @@ export interface StudioOptions {
   readonly root?: string | undefined;
   /** A run elsewhere that is among those that can be tried. */
   readonly run?: string | undefined;
-  /** 0 (default): any that is free. */
+  /** 0 (default): the one of before, else any that is free. */
   readonly port?: number | undefined;
   /** Whose features images are compared by. */
   readonly model?: string | undefined;
@@ -58,7 +58,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       if (file === undefined) return context.json({ error: { code: 'not-found', message: 'no such page' } }, 404);
       return context.body(file.bytes as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': file.type });
     });
-    await listen(server.http, port);
+    await listen(server.http, port, workspace.project.portBefore);
     const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/`;
     await workspace.announce(address);
     return {
@@ -89,7 +89,16 @@ function createServer(): { readonly app: Hono; readonly http: Server } {
   return { app, http };
 }
 
-const listen = (server: Server, port: number): Promise<void> =>
+/**
+ * Listens at a port; 0: at the one of before, where it is free. A window that waits for a server which was killed finds
+ * it there.
+ */
+const listen = (server: Server, port: number, before: number | undefined): Promise<void> =>
+  port === 0 && before !== undefined
+    ? listenAt(server, before).catch(() => listenAt(server, 0))
+    : listenAt(server, port);
+
+const listenAt = (server: Server, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(

@@ -4,9 +4,9 @@ import { Icon } from './parts/icon.tsx';
 import { Notices } from './parts/notices.tsx';
 import { count } from './parts/numbers.ts';
 import { Tasks } from './parts/tasks.tsx';
+import { Unsaved } from './parts/unsaved.tsx';
 import { addressOf, route, sections, type Section } from './route.ts';
-import { queues } from './state/assistant.ts';
-import { connection } from './state/events.ts';
+import { queues } from './state/queues.ts';
 import { folder } from './state/folder.ts';
 import { isGoing, runs } from './state/runs.ts';
 
@@ -57,11 +57,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
         <Tasks />
       </header>
       <main id="content" tabIndex={-1}>
-        {connection.value === 'lost' && (
-          <p class="lost" role="alert">
-            The studio does not answer. If you stopped it, start it again and open the address that it prints.
-          </p>
-        )}
+        <Unsaved />
         {children}
       </main>
       <Notices />

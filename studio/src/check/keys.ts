@@ -1,7 +1,6 @@
 /** The keys of the check. */
-import { redoStep, undoStep } from '../label/actions.ts';
 import { classOfKey } from '../label/view.ts';
-import { at, chosen, current, keep, moveTo, relabel, remove } from './state.ts';
+import { at, chosen, current, doAgain, keep, moveTo, relabel, remove, takeBack } from './state.ts';
 
 const runs: Readonly<Record<string, () => void>> = {
   k: keep,
@@ -23,8 +22,8 @@ export function hearKey(event: KeyboardEvent): void {
   const isControl = event.ctrlKey || event.metaKey;
   const letter = event.key.toLowerCase();
   if (isControl && (letter === 'z' || letter === 'y')) {
-    if (letter === 'y' || event.shiftKey) redoStep();
-    else undoStep();
+    if (letter === 'y' || event.shiftKey) doAgain();
+    else takeBack();
     return event.preventDefault();
   }
   if (isControl || event.altKey) return;

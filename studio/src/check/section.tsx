@@ -1,7 +1,7 @@
 /** What may be wrong, one question at a time: labels, copies, images of no class. */
 import { useEffect } from 'preact/hooks';
 import { count, of } from '../parts/numbers.ts';
-import { loadQueues } from '../state/assistant.ts';
+import { loadQueues } from '../state/queues.ts';
 import { complain } from '../state/notices.ts';
 import { hearKey } from './keys.ts';
 import { QuestionCard } from './question.tsx';

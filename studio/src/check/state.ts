@@ -1,11 +1,11 @@
 /** The queues of the check: what is looked at, and what is decided. */
 import { batch, computed, effect, signal } from '@preact/signals';
 import type { CheckDecision, CheckQueues } from '../protocol.ts';
-import { undoStep } from '../label/actions.ts';
-import { decide, loadQueues, queues } from '../state/assistant.ts';
-import { delivered, markEach } from '../state/labels.ts';
+import { redoStep, undoStep } from '../label/actions.ts';
 import { aside } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
+import { loadQueues, queues } from '../state/queues.ts';
+import { delivered, keep as keepIt, markEach } from '../state/steps.ts';
 
 export type Queue = CheckDecision['queue'];
 
@@ -99,11 +99,31 @@ function answer(question: Question, work: () => Promise<unknown>): void {
     });
 }
 
-/** Keeps it as it is; the question does not come again. */
+/** Keeps it as it is; the question does not come again, unless that is undone. */
 export function keep(): void {
   const question = current.value;
   if (question === undefined) return;
-  answer(question, () => decide({ queue: queue.value, id: subject(question), decision: 'keep' }));
+  keepIt(queue.value, subject(question));
+  answer(question, delivered);
+  say('Kept as it is', { label: 'Undo', run: takeBack });
+}
+
+/** Takes the last step back, and asks again what it had answered. */
+export function takeBack(): void {
+  const ids = undoStep();
+  void delivered()
+    .then(loadQueues)
+    .then(() => {
+      const place = questions.value.findIndex((one) => one.ids.some((id) => ids.includes(id)));
+      if (place >= 0) moveTo(place);
+    }, complain);
+}
+
+/** Does again what was taken back; a question that it answers is gone. */
+export function doAgain(): void {
+  const ids = redoStep(),
+    question = current.value;
+  if (question?.ids.some((id) => ids.includes(id))) answer(question, () => delivered().then(loadQueues));
 }
 
 /** Gives the image another label; undone like every label. */
@@ -118,18 +138,16 @@ export function remove(): void {
 }
 
 function change(question: Question, to: string | typeof aside): void {
-  const id = subject(question);
-  if (markEach([{ id, to }]) === 0 && typeof to === 'string') {
+  const id = subject(question),
+    { value } = queue;
+  // A person has looked: the question does not come again, whatever the model says.
+  const isDecided = value === 'labels' && typeof to === 'string' && to !== question.likely?.label;
+  const decided = isDecided ? ({ queue: value, id, label: to, from: 'person', isBack: false } as const) : undefined;
+  if (markEach([{ id, to }], 'person', decided) === 0 && typeof to === 'string') {
     // It has that label already: it stays.
     keep();
     return;
   }
-  const isAnswered = queue.value === 'labels' && to !== question.likely?.label;
-  const { value } = queue;
-  answer(question, async () => {
-    await delivered();
-    // A person has looked: the question does not come again.
-    await (isAnswered ? decide({ queue: value, id, decision: 'keep' }) : loadQueues());
-  });
-  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: undoStep });
+  answer(question, () => delivered().then(isDecided ? undefined : loadQueues));
+  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: takeBack });
 }

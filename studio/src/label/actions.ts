@@ -2,9 +2,10 @@
 import { signal } from '@preact/signals';
 import { of } from '../parts/numbers.ts';
 import { alike, drawn, predictions, proposed } from '../state/assistant.ts';
-import { mark, markEach, markOf, redo, undo } from '../state/labels.ts';
+import { markOf } from '../state/labels.ts';
 import { wordFor, type Mark } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
+import { mark, markEach, redo, undo } from '../state/steps.ts';
 import { advance, at, focused, ids, moveTo, selection, selectOnly, showImages, supply, targets } from './view.ts';
 
 /** Which dialog is open. */
@@ -45,15 +46,17 @@ export function accept(): void {
   refill();
 }
 
-function showStep(changed: readonly number[], what: string): void {
-  if (changed.length === 0) return;
+/** Says what a step has changed; returns these images. */
+function showStep(changed: readonly number[], what: string): readonly number[] {
+  if (changed.length === 0) return changed;
   const place = ids.value.findIndex((id) => changed.includes(id));
   if (place >= 0) moveTo(place);
   say(`${what}: ${of(changed.length, 'image')}`);
+  return changed;
 }
 
-export const undoStep = (): void => showStep(undo(), 'Undone');
-export const redoStep = (): void => showStep(redo(), 'Done again');
+export const undoStep = (): readonly number[] => showStep(undo(), 'Undone');
+export const redoStep = (): readonly number[] => showStep(redo(), 'Done again');
 
 /** So many like one are shown, and so many of the nearest are chosen at once. */
 const shownAlike = 60,

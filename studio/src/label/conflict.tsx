@@ -2,13 +2,14 @@
 import { Dialog } from '../parts/dialog.tsx';
 import { of } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
-import { conflict, resolve } from '../state/labels.ts';
+import { conflict } from '../state/conflict.ts';
 import { wordFor } from '../state/marks.ts';
+import { resolve } from '../state/steps.ts';
 
 export function ConflictDialog() {
   const open = conflict.value;
   if (open === null) return null;
-  const changes = open.step.changes.filter(({ id }) => open.now.has(id));
+  const { changes } = open;
   return (
     <Dialog title="Another window was first" onClose={() => conflict.value !== null && resolve(false)}>
       <p>

@@ -3,8 +3,9 @@ import { Icon } from '../parts/icon.tsx';
 import { count, of } from '../parts/numbers.ts';
 import { isTouch } from '../parts/touch.ts';
 import { nameOf, present } from '../state/folder.ts';
-import { canRedo, canUndo, marks } from '../state/labels.ts';
+import { marks } from '../state/labels.ts';
 import { complain } from '../state/notices.ts';
+import { canRedo, canUndo } from '../state/steps.ts';
 import { dialog, redoStep, showAlike, undoStep } from './actions.ts';
 import { ids, isSingle, selection, selectOnly, show, showImages, suggested, type Show } from './view.ts';
 

@@ -5,10 +5,11 @@ import { Chip, hueOf } from '../label/cell.tsx';
 import { percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { nameOf } from '../state/folder.ts';
-import { classes, mark, markOf } from '../state/labels.ts';
+import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
 import { pictureOf } from '../state/requests.ts';
+import { mark } from '../state/steps.ts';
 import { heatOf, isChosen, loadNearest, nearest, type HeldOutImage } from './state.ts';
 
 /** The class whose evidence is shown: what was predicted, or the label. */

@@ -1,7 +1,7 @@
 /** The folder in numbers. */
 import { count } from '../parts/numbers.ts';
 import { addressOf, type Section } from '../route.ts';
-import { queues } from '../state/assistant.ts';
+import { queues } from '../state/queues.ts';
 import { folder, present } from '../state/folder.ts';
 import { classes, labelled } from '../state/labels.ts';
 

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { of, percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { addressOf } from '../route.ts';
-import { queues } from '../state/assistant.ts';
+import { queues } from '../state/queues.ts';
 import { folder, nameOf } from '../state/folder.ts';
 
 /** Of a list, so many are shown here; the rest is in Check. */

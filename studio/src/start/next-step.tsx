@@ -1,7 +1,7 @@
 /** The one thing to do next. */
 import { of } from '../parts/numbers.ts';
 import { addressOf, type Section } from '../route.ts';
-import { queues } from '../state/assistant.ts';
+import { queues } from '../state/queues.ts';
 import { folder, isScanning, present } from '../state/folder.ts';
 import { classes, counts, labelled } from '../state/labels.ts';
 import { isGoing, runs } from '../state/runs.ts';

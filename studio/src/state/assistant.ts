@@ -1,8 +1,8 @@
 /** What the model that learns beside says, and what to label next. */
 import { computed, signal } from '@preact/signals';
-import type { Assistant, CheckDecision, CheckQueues, Proposal } from '../protocol.ts';
+import type { Assistant, Proposal } from '../protocol.ts';
 import { markOf } from './labels.ts';
-import { get, post } from './requests.ts';
+import { get } from './requests.ts';
 
 export const assistant = signal<Assistant>({ version: -1, waiting: null, predictions: [], estimate: null });
 /** Estimates of this visit, for a line that shows where they go. */
@@ -55,13 +55,3 @@ export const proposed = supplyOf('', 24);
 export const drawn = supplyOf('&only=random', 8);
 
 export const alike = (id: number, count: number): Promise<number[]> => get(`/alike/${id}?count=${count}`);
-
-export const queues = signal<CheckQueues>({ labels: [], alike: [], strangers: [] });
-
-export async function loadQueues(): Promise<void> {
-  queues.value = await get<CheckQueues>('/check');
-}
-
-export async function decide(decision: CheckDecision): Promise<void> {
-  queues.value = await post<CheckQueues>('/check', decision);
-}

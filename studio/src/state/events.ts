@@ -1,12 +1,15 @@
 /** Listens to the server, and loads what has changed; a window that nobody sees does not listen. */
 import { signal } from '@preact/signals';
 import type { StudioEvent } from '../protocol.ts';
-import { loadAssistant, loadQueues, proposed } from './assistant.ts';
-import { hearProgress, loadFolder } from './folder.ts';
-import { hearLabels, isSaving, loadLabels } from './labels.ts';
+import { loadAssistant, proposed } from './assistant.ts';
+import { folder, hearProgress, loadFolder } from './folder.ts';
+import { hearLabels, loadLabels } from './labels.ts';
 import { complain } from './notices.ts';
-import { beginAnew } from './places.ts';
+import { tryAgain } from './outbox.ts';
+import { beginAnew, isReloading } from './places.ts';
+import { loadQueues } from './queues.ts';
 import { hearRun, isGoing, loadRuns, runs } from './runs.ts';
+import { isSaving, sendWaiting } from './steps.ts';
 import { route } from '../route.ts';
 
 export const connection = signal<'opening' | 'open' | 'lost'>('opening');
@@ -31,14 +34,27 @@ function load(...all: readonly (() => Promise<void>)[]): void {
   void Promise.all(all.map((one) => one())).catch(complain);
 }
 
+let hasBegun = false;
+
+/** Loads what happened while nobody listened, maybe on a server that was started anew since. */
+async function catchUp(): Promise<void> {
+  const isFirst = folder.value === null,
+    opened = loadFolder();
+  // Until it is known which folder the server means, it refuses everything else.
+  if (!isFirst) await opened;
+  tryAgain();
+  await Promise.all([opened, ...[loadLabels, loadAssistant, loadQueues, loadRuns, refresh].map((one) => one())]);
+  if (!hasBegun) sendWaiting();
+  hasBegun = true;
+}
+
 function open(): void {
   source?.close();
   source = new EventSource('/api/events');
   source.addEventListener('message', ({ data }) => hear(JSON.parse(String(data)) as StudioEvent));
   source.addEventListener('open', () => {
     connection.value = 'open';
-    // What happened while nobody listened.
-    load(loadFolder, loadLabels, loadAssistant, loadQueues, loadRuns, refresh);
+    load(catchUp);
   });
   source.addEventListener('error', () => {
     connection.value = 'lost';
@@ -54,7 +70,7 @@ export function listen(): void {
     if (source !== undefined && runs.value.some(isGoing)) loadRuns().catch(() => undefined);
   }, patience);
   window.addEventListener('beforeunload', (event) => {
-    if (isSaving()) event.preventDefault();
+    if (isSaving() && !isReloading()) event.preventDefault();
   });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) open();

@@ -1,7 +1,8 @@
 /** The open folder and its images. */
 import { computed, signal } from '@preact/signals';
 import type { Folder, Progress, StudioImage } from '../protocol.ts';
-import { get, post, setMeant } from './requests.ts';
+import { reload } from './places.ts';
+import { get, getOfAny, post, setMeant } from './requests.ts';
 
 export const folder = signal<Folder | null>(null);
 export const images = signal<readonly StudioImage[]>([]);
@@ -17,9 +18,24 @@ function take(value: Folder): void {
   progress.value = new Map(value.progress.map((one) => [one.task, one]));
 }
 
+/**
+ * Loads what is open. Where that is another folder, or this one on a server that was started anew and numbers its
+ * images otherwise, the page is loaded again, and this never settles.
+ */
 export async function loadFolder(): Promise<void> {
-  take(await get<Folder>('/folder'));
-  images.value = await get<StudioImage[]>('/images');
+  const before = folder.value;
+  const now = await getOfAny<Folder>('/folder');
+  const isOther = before !== null && before.identity !== now.identity;
+  const isAnew = before !== null && before.key !== now.key;
+  if (isAnew) setMeant(now.key);
+  else take(now);
+  const list = isOther ? [] : await get<StudioImage[]>('/images');
+  if (isOther || (isAnew && !images.value.every(({ id, path }) => list[id]?.path === path))) {
+    reload(isOther);
+    await new Promise(() => undefined);
+  }
+  if (isAnew) take(now);
+  images.value = list;
 }
 
 export function hearProgress(heard: Progress): void {

@@ -1,7 +1,7 @@
-/** What an image can be marked with: a class, nothing, or set aside. */
-import type { LabelChange } from '../protocol.ts';
+/** What an image can be marked with: a class, nothing, or set aside; and the steps in which marks change. */
+import type { CheckDecision, LabelChange, Mark } from '../protocol.ts';
 
-export type Mark = LabelChange['to'];
+export type { Mark };
 
 export const aside: Mark = { skip: true };
 
@@ -9,7 +9,7 @@ export const isAside = (mark: Mark): boolean => typeof mark === 'object' && mark
 
 export const isSame = (a: Mark, b: Mark): boolean => a === b || (isAside(a) && isAside(b));
 
-/** The class alone, as the server compares it. */
+/** The class alone. */
 export const classOf = (mark: Mark): string | null => (typeof mark === 'string' ? mark : null);
 
 export const wordFor = (mark: Mark): string => (isAside(mark) ? 'set aside' : (classOf(mark) ?? 'no label'));
@@ -25,17 +25,35 @@ export interface Change {
   readonly source: Source;
 }
 
-/** Changes that were made at once, and are undone at once. */
+/** What a person did at once, and what is undone at once. */
 export interface Step {
   readonly changes: readonly Change[];
   /** Classes that came into being by it. */
   readonly made: readonly string[];
+  /** What was decided in a check. */
+  readonly kept?: Kept | undefined;
 }
 
-export const inverse = ({ changes }: Step): Step => ({
+/** A question of a check that is not asked again; or is (`isBack`). */
+export interface Kept {
+  readonly queue: CheckDecision['queue'];
+  readonly id: number;
+  /** The label that is kept, and who gave it. */
+  readonly label: string | null;
+  readonly from: Source;
+  readonly isBack: boolean;
+}
+
+export const inverse = ({ changes, kept }: Step): Step => ({
   made: [],
   changes: changes.map(({ id, was, to, wasFrom, source }) => ({
     ...{ id, was: to, to: was },
     ...{ wasFrom: source, source: wasFrom },
   })),
+  kept: kept && { ...kept, isBack: !kept.isBack },
 });
+
+/** The images that a step is about. */
+export const imagesOf = ({ changes, kept }: Step): readonly number[] => [
+  ...new Set([...changes.map(({ id }) => id), ...(kept === undefined ? [] : [kept.id])]),
+];

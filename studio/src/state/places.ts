@@ -16,7 +16,15 @@ export async function openFolder(request: OpenRequest): Promise<void> {
   beginAnew();
 }
 
-export function beginAnew(): void {
-  history.replaceState(null, '', '#/start');
+let isLeaving = false;
+/** Whether the page is loaded again by itself: what waits to be saved waits in the browser meanwhile. */
+export const isReloading = (): boolean => isLeaving;
+
+/** Loads the page again; it stays at its section unless it shows another folder now. */
+export function reload(isElsewhere: boolean): void {
+  isLeaving = true;
+  if (isElsewhere) history.replaceState(null, '', '#/start');
   location.reload();
 }
+
+export const beginAnew = (): void => reload(true);

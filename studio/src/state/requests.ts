@@ -6,8 +6,17 @@ export class Refused extends Error {
   constructor(
     readonly status: number,
     message: string,
+    readonly code = '',
   ) {
     super(message);
+  }
+
+  /**
+   * Whether it can be asked again as it is: nobody is there, or one who does not know this window (yet), is busy,
+   * cannot write, or has another folder open.
+   */
+  get isPassing(): boolean {
+    return [0, 403, 429].includes(this.status) || this.code === 'io' || this.code === 'other-folder';
   }
 }
 
@@ -17,9 +26,9 @@ const unreachable = 'The studio does not answer. Is it still running?';
 let meant: string | undefined;
 export const setMeant = (key: string): void => void (meant = key);
 
-async function send(path: string, init: RequestInit = {}): Promise<Response> {
+async function send(path: string, init: RequestInit = {}, isOfAny = false): Promise<Response> {
   const headers = new Headers(init.headers);
-  if (meant !== undefined) headers.set('Pupil-Folder', meant);
+  if (meant !== undefined && !isOfAny) headers.set('Pupil-Folder', meant);
   try {
     return await fetch(`/api${path}`, { ...init, headers });
   } catch {
@@ -27,19 +36,32 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
   }
 }
 
-/** The JSON of an answer; `others` are statuses beside 2xx that are an answer too. Throws `Refused`. */
+/** The JSON of an answer. Throws `Refused`. */
 async function read<T>(response: Response, others: readonly number[] = []): Promise<T> {
-  const value = (await response.json().catch(() => ({}))) as Partial<Failure>;
-  if (response.ok || others.includes(response.status)) return value as T;
-  throw new Refused(response.status, value.error?.message ?? unreachable);
+  const value = (await response.json().catch(() => null)) as Partial<Failure> | null;
+  // The connection ended within the answer.
+  if (value === null && response.ok) throw new Refused(0, unreachable);
+  const error = value?.error;
+  if (response.ok || (error === undefined && others.includes(response.status))) return value as T;
+  throw new Refused(response.status, error?.message ?? unreachable, error?.code);
 }
 
 export const get = async <T>(path: string): Promise<T> => read<T>(await send(path));
+/** Of whatever folder is open. */
+export const getOfAny = async <T>(path: string): Promise<T> => read<T>(await send(path, {}, true));
 
 const json = { 'Content-Type': 'application/json' };
 
-export async function post<T>(path: string, body?: unknown, others?: readonly number[]): Promise<T> {
-  const init = body === undefined ? {} : { headers: json, body: JSON.stringify(body) };
+interface Asking {
+  /** Statuses beside 2xx that are an answer too. */
+  readonly others?: readonly number[] | undefined;
+  /** Seconds after which nobody is there. */
+  readonly seconds?: number | undefined;
+}
+
+export async function post<T>(path: string, body?: unknown, { others, seconds }: Asking = {}): Promise<T> {
+  const init: RequestInit = body === undefined ? {} : { headers: json, body: JSON.stringify(body) };
+  if (seconds !== undefined) init.signal = AbortSignal.timeout(1000 * seconds);
   return read<T>(await send(path, { method: 'POST', ...init }), others);
 }
 

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { openBrowser } from '../testing/browser.js';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { complaints, goTo, isWide, openPage, skipped } from '../testing/studio-page.js';
+import { serveStudio } from '../testing/studio-program.js';
+import { until } from '../testing/studio-photos.js';
+import type { CheckQueues, Labels } from './protocol.js';
+
+const model = 'hf:pupil-tests/no-such-model';
+const names = Array.from({ length: 8 }, (_, i) => `${i + 1}.png`);
+
+/** Rows of labels.csv that have a label: path and label. */
+async function listed(folder: string): Promise<string[][]> {
+  const text = await readFile(join(folder, 'labels.csv'), 'utf8').catch(() => '');
+  const rows = text.split('\n').map((line) => line.split(',').slice(0, 2));
+  return rows.slice(1).filter(([, label]) => label !== undefined && label !== '');
+}
+
+/** How often the history has an image get a label. */
+async function timesMade(folder: string, path: string): Promise<number> {
+  const lines = (await readFile(join(folder, '.pupil/history.jsonl'), 'utf8')).split('\n');
+  return lines.filter((line) => line.includes(`"path":"${path}"`) && line.includes('"step"')).length;
+}
+
+async function showAll(page: Page): Promise<void> {
+  await goTo(page, 'Label');
+  await page.getByRole('button', { name: /^All/ }).click();
+  await page.locator('.cell').nth(3).waitFor();
+}
+
+/** Moves to an image and presses the key of a class. */
+async function press(page: Page, place: number, key: string): Promise<void> {
+  await page.keyboard.press('Home');
+  for (let i = 0; i < place; i++) await page.keyboard.press('ArrowRight');
+  await page.locator(`.cell.focused[data-place="${place}"]`).waitFor();
+  await page.keyboard.press(key);
+}
+
+const waiting = (page: Page, labels: string) =>
+  page.getByText(`Not saved yet: ${labels}; waiting for Pupil.`, { exact: false });
+
+test(
+  'labels that are given while the server is down are kept, and saved when it is there again, over no newer ones',
+  { skip: skipped, timeout: 300_000 },
+  async (t) => {
+    const folder = join(await temporaryFolder(t), 'photos');
+    await writeTree(folder, Object.fromEntries(names.map((name, i) => [name, i])));
+    let studio = await serveStudio(t, folder, model);
+    const context = await (await openBrowser(t)).newContext({ viewport: { width: 1280, height: 800 } });
+    context.setDefaultTimeout(60_000);
+    const page = await context.newPage();
+    await page.goto(studio.address);
+    await studio.window.post('/api/classes', { add: 'cat' });
+    await studio.window.post('/api/classes', { add: 'dog' });
+    await showAll(page);
+    await page.locator('.classes .class').nth(2).waitFor();
+    const answered = page.waitForResponse('**/api/labels?*');
+    await press(page, 0, '1');
+    await (await answered).finished();
+    assert.equal((await listed(folder)).length, 1);
+
+    await studio.kill();
+    await press(page, 1, '1');
+    await waiting(page, '1 label').waitFor();
+    await press(page, 2, '2');
+    await press(page, 3, '2');
+    await press(page, 4, 's');
+    await press(page, 5, '1');
+    await press(page, 5, 'Control+z');
+    await waiting(page, '5 labels').waitFor();
+    assert.equal((await listed(folder)).length, 1);
+    assert.deepEqual(await complaints(page), []);
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.equal(await isWide(page), false, 'on a phone');
+    await page.setViewportSize({ width: 1280, height: 800 });
+    // Whoever closes the window is asked.
+    const asked = page.waitForEvent('dialog');
+    await page.close({ runBeforeUnload: true });
+    const dialog = await asked;
+    assert.equal(dialog.type(), 'beforeunload');
+    await dialog.dismiss();
+
+    // It is at its address again. Somebody else labels one of the images before this window is let in.
+    const { port } = new URL(studio.address);
+    studio = await serveStudio(t, folder, model);
+    assert.equal(new URL(studio.address).port, port);
+    await studio.window.get('/api/images');
+    await studio.window.post('/api/labels', [{ id: 2, was: null, to: 'cat', source: 'person' }]);
+    await page.getByText('It was started again: open the address that it printed').waitFor();
+    const opened = await context.newPage();
+    await opened.goto(studio.address);
+    await page.getByRole('heading', { name: 'Another window was first' }).waitFor();
+    await page.getByRole('button', { name: 'Keep what is there' }).click();
+    const labels = [
+      ['1.png', 'cat'],
+      ['2.png', 'cat'],
+      ['3.png', 'cat'],
+      ['4.png', 'dog'],
+    ];
+    await until(
+      () => listed(folder),
+      (rows) => rows.length === 4,
+    );
+    assert.deepEqual(await listed(folder), labels);
+    await until(
+      () => studio.window.get<Labels>('/api/labels'),
+      ({ skipped: aside }) => aside.length === 1,
+    );
+    await page.locator('.unsaved .lost').waitFor({ state: 'detached' });
+    for (const path of ['2.png', '4.png', '5.png']) assert.equal(await timesMade(folder, path), 1, path);
+
+    // Images come meanwhile, so that others get their numbers: labels go to the images that they were given to.
+    await studio.kill();
+    await press(page, 6, '2');
+    // One more where the answer to the last one was on its way.
+    await page.getByText(/^Not saved yet: [12] labels?; waiting for Pupil\./).waitFor();
+    await writeTree(folder, { '0.png': 100 });
+    studio = await serveStudio(t, folder, model);
+    await opened.goto(studio.address);
+    await until(
+      () => listed(folder),
+      (rows) => rows.length === 5,
+    );
+    assert.deepEqual((await listed(folder)).at(-1), ['7.png', 'dog']);
+    // The page shows what there is now, at the section where it was.
+    await page.getByRole('button', { name: /^All 9/ }).waitFor();
+    await page.getByText('All labels are saved.').waitFor();
+  },
+);
+
+test(
+  'an answer that is lost on its way makes no label twice; a keep is undone like a label',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const folder = join(await temporaryFolder(t), 'photos');
+    // The last two have the same pixels.
+    await writeTree(folder, { '1.png': 1, '2.png': 2, '3.png': 3, '4.png': 3 });
+    const { page, window } = await openPage(t, { folder, model }, { expected: /status of 4(03|09)|ERR_/ });
+    await window.post('/api/classes', { add: 'cat' });
+    await showAll(page);
+    await page.locator('.classes .class').nth(1).waitFor();
+    let isFirst = true;
+    await page.route('**/api/labels?*', async (route) => {
+      if (!isFirst) return route.continue();
+      isFirst = false;
+      await route.fetch();
+      // Another window takes it away before this one hears that it was made.
+      await window.post('/api/labels', [{ id: 0, was: 'cat', to: null, source: 'person' }]);
+      return route.abort();
+    });
+    await press(page, 0, '1');
+    await press(page, 1, '1');
+    await waiting(page, '2 labels').waitFor();
+    await until(
+      () => listed(folder),
+      (rows) => rows.length === 1,
+    );
+    assert.deepEqual(await listed(folder), [['2.png', 'cat']]);
+    await page.locator('.cell.labelled').nth(1).waitFor({ state: 'detached' });
+    assert.equal(await timesMade(folder, '1.png'), 1);
+
+    // The server answers, but not this window, for a while.
+    await page.route('**/api/labels?*', (route) => route.fulfill({ status: 403, json: {} }), { times: 2 });
+    await press(page, 2, '1');
+    await waiting(page, '1 label').waitFor();
+    await until(
+      () => listed(folder),
+      (rows) => rows.length === 2,
+    );
+
+    await goTo(page, 'Check');
+    await page.getByRole('button', { name: /^Duplicates/ }).click();
+    await page.getByText('1 question left').waitFor();
+    const pairs = async (): Promise<number> => (await window.get<CheckQueues>('/api/check')).alike.length;
+    await page.keyboard.press('k');
+    await page.getByText('No two images are the same').waitFor();
+    await until(pairs, (length) => length === 0);
+    await page.keyboard.press('Control+z');
+    await page.getByText('1 question left').waitFor();
+    await until(pairs, (length) => length === 1);
+    await page.keyboard.press('Control+y');
+    await page.getByText('No two images are the same').waitFor();
+    await until(pairs, (length) => length === 0);
+    // The notice offers it, too.
+    await page.keyboard.press('Control+z');
+    await page.getByText('1 question left').waitFor();
+    await page.keyboard.press('k');
+    await page.getByText('No two images are the same').waitFor();
+    await page.locator('.notice', { hasText: 'Kept as it is' }).getByRole('button', { name: 'Undo' }).click();
+    await page.getByText('1 question left').waitFor();
+  },
+);
