@@ -44,6 +44,12 @@ test('options that a command has no use for are not offered', () => {
       assert.ok(offered[command]!.includes(name), `${command} lacks ${name}`);
 });
 
+test('the demo opens its model for a person alone', async () => {
+  const { code, err } = await pupil('demo', '--open', '--json');
+  assert.equal(code, 2);
+  assert.match(err, /`?--open`? is for a person/);
+});
+
 test('the options of training commands are those of the contract', async () => {
   for (const command of ['train', 'distill', 'self-train']) {
     const { out } = await pupil(command, '--help', '--all');

@@ -212,6 +212,11 @@ export const demoOptions = {
   layerDecay: refused(ofDemo.layerDecay, scratchOnly),
 } as const;
 
+/** `pupil demo`, beside those of its training. */
+export const demoOpenOptions = group('Studio', {
+  open: option(flag, { says: 'try the model in the browser when it is trained', usual: false }),
+});
+
 /** `search`: how to search, and how to train, which is the same for every candidate. */
 export const searchOptions = {
   // A search exports no model: there is none to learn a rejection.

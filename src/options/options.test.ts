@@ -6,7 +6,7 @@ import { format, resolveConfig } from 'prettier';
 import { PupilError } from '../errors.js';
 import { optionsPage } from '../testing/options-page.js';
 import { commandOf, reproduce } from './command.js';
-import { demoOptions, distillOptions, learnOptions, searchOptions, selfTrainOptions } from './jobs.js';
+import { demoOpenOptions, demoOptions, distillOptions, learnOptions, searchOptions, selfTrainOptions } from './jobs.js';
 import {
   checkOptions,
   labelOf,
@@ -31,6 +31,7 @@ const tables: readonly Options[] = [
   selfTrainOptions,
   learnOptions,
   demoOptions,
+  demoOpenOptions,
   searchOptions,
   ...Object.values(tools),
   consensusOptions,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ask } from '../testing/studio-client.js';
@@ -43,6 +44,27 @@ test('an image is answered as by predict; what is no image, too large or of a we
   const busy = many.filter((answer) => answer.status === 503);
   assert.ok(many.every((answer) => answer.status === 200 || answer.status === 503));
   assert.ok(busy.every(({ headers }) => headers['retry-after'] === '1'));
+});
+
+test('a server that ends answers who is asking, and takes nothing more', async (t) => {
+  const { run, image } = await smallClassifier(t);
+  const serving = await serve(run);
+  const { port } = new URL(serving.address);
+  const body = await readFile(image);
+  const headers = { 'content-type': 'image/png', 'content-length': body.length };
+  const sent = request({ host: '127.0.0.1', port, path: '/predict', method: 'POST', headers });
+  const answered = new Promise<number | undefined>((resolve, reject) => {
+    sent.on('response', (answer) => resolve(answer.resume().statusCode));
+    sent.on('error', reject);
+  });
+  await new Promise<void>((resolve) => sent.write(body.subarray(0, 10), () => resolve()));
+  // The server has heard of it when it answers somebody who came later.
+  assert.equal((await ask(Number(port), '/health')).status, 200);
+  const closed = serving.close();
+  sent.end(body.subarray(10));
+  assert.equal(await answered, 200);
+  await closed;
+  await assert.rejects(ask(Number(port), '/health'), { code: 'ECONNREFUSED' });
 });
 
 test('Label Studio gets a choice for each task, by the names in its labelling interface', async (t) => {

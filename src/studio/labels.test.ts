@@ -159,7 +159,7 @@ test('a keep is taken back: the question comes again, and the label is of who ga
   assert.equal(await pairs(again.window), 1);
 });
 
-test('labels that are sent again are made once, also by a server that was killed, and over no newer ones', async (t) => {
+test('labels that are sent again are made once, also after the server was killed, over no newer ones', async (t) => {
   const folder = await temporaryFolder(t);
   await writeTree(folder, { '1.png': 1, '2.png': 2 });
   const { window, close } = await openStudio(t, { folder });

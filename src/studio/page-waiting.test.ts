@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { openBrowser } from '../testing/browser.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { complaints, goTo, isWide, openPage, skipped } from '../testing/studio-page.js';
+import { complaints, goTo, isWide, openPage, phone, sections, skipped } from '../testing/studio-page.js';
 import { serveStudio } from '../testing/studio-program.js';
 import { until } from '../testing/studio-photos.js';
 import type { CheckQueues, Labels } from './protocol.js';
@@ -29,7 +29,7 @@ async function timesMade(folder: string, path: string): Promise<number> {
 async function showAll(page: Page): Promise<void> {
   await goTo(page, 'Label');
   await page.getByRole('button', { name: /^All/ }).click();
-  await page.locator('.cell').nth(3).waitFor();
+  await page.locator('.cell').nth(2).waitFor();
 }
 
 /** Moves to an image and presses the key of a class. */
@@ -74,7 +74,7 @@ test(
     await waiting(page, '5 labels').waitFor();
     assert.equal((await listed(folder)).length, 1);
     assert.deepEqual(await complaints(page), []);
-    await page.setViewportSize({ width: 360, height: 740 });
+    await page.setViewportSize(phone);
     assert.equal(await isWide(page), false, 'on a phone');
     await page.setViewportSize({ width: 1280, height: 800 });
     // Whoever closes the window is asked.
@@ -194,3 +194,34 @@ test(
     await page.getByText('1 question left').waitFor();
   },
 );
+
+test('names of files and classes are text, whatever they look like', { skip: skipped, timeout: 240_000 }, async (t) => {
+  const folder = join(await temporaryFolder(t), '<b>photos');
+  const name = `<img src=x onerror="document.title='hacked'">.png`;
+  await writeTree(folder, { [name]: 1, [`<s>copy.png`]: 1, '<script>.png': 'no image', 'javascript:alert(1).png': 4 });
+  const { page, window } = await openPage(t, { folder, model });
+  const label = `"><svg onload="document.title='hacked'">`;
+  for (const add of [label, '__proto__', 'constructor']) await window.post('/api/classes', { add });
+  await page.getByRole('heading', { name: '<b>photos', level: 1 }).waitFor();
+  await page.getByText('1 unreadable file, skipped').click();
+  await page.getByText('<script>.png', { exact: true }).waitFor();
+  await showAll(page);
+  await page
+    .getByRole('button', { name: /svg onload/ })
+    .first()
+    .waitFor();
+  for (const [place, key] of ['1', '2', '3'].entries()) await press(page, place, key);
+  await until(
+    () => window.get<Labels>('/api/labels'),
+    ({ labels }) => labels.length === 3,
+  );
+  await page.locator('.cell .chip', { hasText: label }).waitFor();
+  await page.locator('.cell .chip', { hasText: '__proto__' }).waitFor();
+  for (const section of sections) {
+    await goTo(page, section);
+    await page.waitForTimeout(100);
+    assert.equal(await page.locator('main b b, main s, main svg[onload], main img[src="x"]').count(), 0, section);
+    assert.doesNotMatch(await page.title(), /hacked/, section);
+  }
+  assert.deepEqual((await listed(folder)).length, 3);
+});

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { pupil } from '../testing/command-line.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { built, complaints, goTo, isWide, openPage, sections, skipped } from '../testing/studio-page.js';
+import { built, complaints, goTo, isWide, openPage, phone, sections, skipped } from '../testing/studio-page.js';
 import { insects, model as smallBackbone, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
 import { serveFiles } from '../testing/web-page.js';
 import type { CheckQueues, Labels } from './protocol.js';
@@ -238,7 +238,7 @@ test(
     }
     await page.getByRole('button', { name: 'Report', exact: true }).click();
     await page.frameLocator('iframe').getByRole('heading', { name: 'train-2' }).waitFor();
-    await page.setViewportSize({ width: 390, height: 844 });
+    await page.setViewportSize(phone);
     for (const section of sections) {
       await page.goto(`${base}#/${section.toLowerCase()}`);
       await page.waitForTimeout(100);
@@ -365,16 +365,16 @@ test(
     const folder = await temporaryFolder(t);
     await writeTree(folder, Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.png`, i])));
     const { page, base } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
-    const phone = await page
+    const device = await page
       .context()
       .browser()!
       .newContext({
-        viewport: { width: 390, height: 844 },
+        viewport: phone,
         hasTouch: true,
         isMobile: true,
         storageState: await page.context().storageState(),
       });
-    const touched = await phone.newPage();
+    const touched = await device.newPage();
     await touched.goto(`${base}#/label`);
     await touched.getByRole('button', { name: /^All/ }).tap();
     await touched.locator('.cell').nth(3).waitFor();

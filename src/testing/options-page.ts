@@ -1,5 +1,5 @@
 /** docs/options.md, made from the tables of options. */
-import { demoOptions, trainingTables } from '../options/jobs.js';
+import { demoOpenOptions, demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
 import { consensusOptions, featuresOptions, packOptions, seedsOptions, shardOptions } from '../options/shards.js';
 import {
@@ -23,7 +23,7 @@ const jobs: Readonly<Record<string, Options>> = {
   ...others,
   learn: { ...others.learn, ...shardOptions, ...seedsOptions },
   search: { ...others.search, ...shardOptions },
-  demo: demoOptions,
+  demo: { ...demoOptions, ...demoOpenOptions },
 };
 const tools: Readonly<Record<string, Options>> = {
   'pseudo-label': { ...pseudoLabelOptions, ...shardOptions, ...consensusOptions },

@@ -71,6 +71,9 @@ export async function complaints(page: Page): Promise<string[]> {
   });
 }
 
+/** Pixels of a small phone. */
+export const phone = { width: 360, height: 740 } as const;
+
 /** What is shown now has nothing serious for axe, light and dark, and fits a phone. */
 export async function assertAccessible(page: Page, where: string): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -78,7 +81,7 @@ export async function assertAccessible(page: Page, where: string): Promise<void>
     assert.deepEqual(await complaints(page), [], `${where}, ${colorScheme}`);
   }
   const before = page.viewportSize()!;
-  await page.setViewportSize({ width: 390, height: 844 });
+  await page.setViewportSize(phone);
   assert.equal(await isWide(page), false, `${where}, on a phone`);
   await page.setViewportSize(before);
 }

@@ -79,12 +79,12 @@ const mergeSummary = (result: LearnMergeResult): string => {
   return `\n${seedsTable(result.seeds)}\n${remark}\n${facts(runFacts(result))}`;
 };
 
-/** Follows a ladder and ends with what each technique brought. */
+/** Follows a ladder and ends with what each technique brought; returns its result. */
 export async function showLadder(
   name: string,
   start: (signal: AbortSignal) => Job<LearnEvent, LearnResult>,
   { json, terminal, of }: { readonly json: boolean | undefined; readonly terminal: Terminal; readonly of?: string },
-): Promise<void> {
+): Promise<LearnResult> {
   const result = await followRun(name, start, terminal, createChainView);
   const summary = (): string => {
     const { rungs, test, val } = result;
@@ -94,4 +94,5 @@ export async function showLadder(
     return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result, [], of))}`;
   };
   conclude(result, summary, json, terminal);
+  return result;
 }

@@ -14,7 +14,7 @@ export const studio = command('studio', 'Label, check, train and try in the brow
   async run({ folder }, told, terminal) {
     const { holdsImages } = await import('../../studio/places.js');
     const open = folder ?? ((await holdsImages('.')) ? '.' : undefined);
-    return serve({ folder: open, root: folder ?? '.' }, '', told, terminal);
+    return serveStudio({ folder: open, root: folder ?? '.' }, '', told, terminal);
   },
 });
 
@@ -22,7 +22,7 @@ export const label = command('label', 'Label images in the browser, those first 
   arguments: { '<folder>': 'a folder of images' },
   options: studioOptions,
   examples: ['pupil label photos --model backbone.onnx'],
-  run: ({ folder }, told, terminal) => serve({ folder }, '#/label', told, terminal),
+  run: ({ folder }, told, terminal) => serveStudio({ folder }, '#/label', told, terminal),
 });
 
 const { port, open } = studioOptions;
@@ -31,11 +31,16 @@ export const tryRun = command('try', 'Try a run on your images or the camera, in
   arguments: { '<run>': `the folder of a finished run, not ${modelArgument.replace('a run folder, ', '')}` },
   options: { port, open },
   examples: ['pupil try runs/learn-1'],
-  run: ({ run }, told, terminal) => serve({ run }, '#/try', told, terminal),
+  run: ({ run }, told, terminal) => serveStudio({ run }, '#/try', told, terminal),
 });
 
-/** Serves until Ctrl-C. */
-async function serve(options: StudioOptions, place: string, told: Told, terminal: Terminal): Promise<void> {
+/** Serves until Ctrl-C; `place` is the part of the page that is opened. */
+export async function serveStudio(
+  options: StudioOptions,
+  place: string,
+  told: Told,
+  terminal: Terminal,
+): Promise<void> {
   const [{ foreignOf }, { startStudio }] = await Promise.all([
     import('../../models/index.js'),
     import('../../studio/server.js'),

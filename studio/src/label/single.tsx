@@ -21,7 +21,7 @@ function Facts({ id }: { readonly id: number }) {
     said = predictions.value.get(id),
     why = (supply.value ?? proposed).list.value.find((one) => one.id === id)?.why;
   return (
-    <p class="facts">
+    <p class="facts" aria-live="polite">
       <b>{nameOf(id)}</b> <Chip mark={mark} />
       {mark === null && said && (
         <span>
