@@ -1,5 +1,6 @@
-// Pictures of the studio's sections for the documentation: node scripts/studio/pictures.js. Opens five kinds
-// of flowers from ../shared in Chromium, labels some, plants two errors, trains, tries, and writes docs/studio/.
+// Pictures of the studio's sections for the documentation: node scripts/studio/pictures.js [SECTION...], on a quiet
+// machine: what is trained in a minute is shown. Opens five kinds of flowers from ../shared in Chromium, labels some,
+// plants two errors, trains, tries, and writes docs/studio/. Phones are used by touch.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,8 @@ const kinds = [...new Set(Object.values(truth))].sort();
 const foreign = { normalize: 'symmetric' };
 const studio = await startStudio({ folder, model: join(shared, 'models/mobilenetv2-1.0-224.onnx'), foreign });
 const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+/** Milliseconds that a training is waited for. */
+const timeout = 900_000;
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', ...camera],
@@ -59,12 +62,12 @@ const open = async (section) => {
 await open('train');
 await page.getByLabel('Train once').check();
 await page.getByRole('button', { name: 'Start', exact: true }).click();
-await page.locator('.run .result').waitFor({ timeout: 120_000 });
+await page.locator('.run .result').waitFor({ timeout });
 await page.getByLabel('Find the best').check();
 await page.getByLabel('Minutes').fill('1');
 await page.getByRole('button', { name: 'Start', exact: true }).click();
-await page.locator('.ladder li').first().waitFor({ timeout: 120_000 });
-await page.locator('.state.running').waitFor({ state: 'detached', timeout: 300_000 });
+await page.locator('.ladder li').first().waitFor({ timeout });
+await page.locator('.state.running').waitFor({ state: 'detached', timeout });
 await open('try');
 const unseen = kinds.slice(0, 4).map((kind) => {
   const below = join(shared, 'data/flowers/val', kind);
@@ -75,6 +78,9 @@ await page.waitForTimeout(4000);
 await open('label');
 await page.getByRole('button', { name: /^All/ }).click();
 
+const all = ['start', 'label', 'check', 'augment', 'train', 'try', 'look'],
+  wanted = process.argv.length > 2 ? process.argv.slice(2) : all;
+const devices = await page.context().newCDPSession(page);
 const views = [
   { name: 'light', width: 1280, height: 800, colorScheme: 'light' },
   { name: 'dark', width: 1280, height: 800, colorScheme: 'dark' },
@@ -85,9 +91,10 @@ mkdirSync(to, { recursive: true });
 for (const { name, width, height, colorScheme } of views) {
   await page.setViewportSize({ width, height });
   await page.emulateMedia({ colorScheme });
-  for (const section of ['start', 'label', 'check', 'augment', 'train', 'try', 'look']) {
+  await devices.send('Emulation.setTouchEmulationEnabled', { enabled: name === 'phone' });
+  for (const section of wanted) {
     await open(section);
-    if (section === 'train') await page.getByText('Expected to take').waitFor({ timeout: 120_000 });
+    if (section === 'train') await page.getByText('Expected to take').waitFor({ timeout });
     await sharp(await page.screenshot())
       .webp({ quality: 72 })
       .toFile(join(to, `${section}-${name}.webp`));
