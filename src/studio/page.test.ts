@@ -337,6 +337,22 @@ test(
     await page.keyboard.press('Escape');
     await page.getByRole('heading', { name: 'Keys' }).waitFor({ state: 'detached' });
 
+    // One image, large: it is told as it changes, labelled by key, and the next one without a label comes.
+    await page.keyboard.press('Home');
+    await page.locator('.cell.focused[data-place="0"]').waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('group', { name: 'Image 1 of 60' }).waitFor();
+    await page.keyboard.press('ArrowRight');
+    await page.getByRole('group', { name: 'Image 2 of 60' }).waitFor();
+    assert.match((await page.locator('.facts[aria-live]').textContent())!, /^1\.png/);
+    await labelAs(page, 'one');
+    await page.getByRole('group', { name: 'Image 3 of 60' }).waitFor();
+    await become(1);
+    await page.keyboard.press('Control+z');
+    await become(0);
+    await page.keyboard.press('Enter');
+    await page.locator('.grid').waitFor();
+
     // Another window labels the image at the very moment at which this one does.
     await page.keyboard.press('Home');
     await page.locator('.cell.focused[data-place="0"]').waitFor();
