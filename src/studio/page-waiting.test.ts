@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Page } from 'playwright-core';
 import { openBrowser } from '../testing/browser.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
@@ -50,6 +51,11 @@ test(
     const folder = join(await temporaryFolder(t), 'photos');
     await writeTree(folder, Object.fromEntries(names.map((name, i) => [name, i])));
     let studio = await serveStudio(t, folder, model);
+    const become = (rows: string[][]): Promise<unknown> =>
+      until(
+        () => listed(folder),
+        (now) => isDeepStrictEqual(now, rows),
+      );
     const context = await (await openBrowser(t)).newContext({ viewport: { width: 1280, height: 800 } });
     context.setDefaultTimeout(60_000);
     const page = await context.newPage();
@@ -101,11 +107,7 @@ test(
       ['3.png', 'cat'],
       ['4.png', 'dog'],
     ];
-    await until(
-      () => listed(folder),
-      (rows) => rows.length === 4,
-    );
-    assert.deepEqual(await listed(folder), labels);
+    await become(labels);
     await until(
       () => studio.window.get<Labels>('/api/labels'),
       ({ skipped: aside }) => aside.length === 1,
@@ -121,11 +123,7 @@ test(
     await writeTree(folder, { '0.png': 100 });
     studio = await serveStudio(t, folder, model);
     await opened.goto(studio.address);
-    await until(
-      () => listed(folder),
-      (rows) => rows.length === 5,
-    );
-    assert.deepEqual((await listed(folder)).at(-1), ['7.png', 'dog']);
+    await become([...labels, ['7.png', 'dog']]);
     // The page shows what there is now, at the section where it was.
     await page.getByRole('button', { name: /^All 9/ }).waitFor();
     await page.getByText('All labels are saved.').waitFor();
