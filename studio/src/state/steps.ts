@@ -55,7 +55,8 @@ function newIn(changes: readonly Change[]): readonly string[] {
 /** What a check asks about an image is kept as it is. */
 export const keep = (queue: Kept['queue'], id: number): void =>
   begin({
-    ...{ changes: [], made: [] },
+    changes: [],
+    made: [],
     kept: { queue, id, label: classOf(markOf(id)), from: giverOf(id), isBack: false },
   });
 
@@ -151,7 +152,8 @@ async function deliver(parcel: Parcel, isAgain: boolean): Promise<void> {
 }
 
 const decisionOf = ({ queue, id, label, from, isBack }: Kept): CheckDecision => ({
-  ...{ queue, id },
+  queue,
+  id,
   decision: isBack ? { kept: label, source: from } : 'keep',
 });
 
