@@ -43,6 +43,7 @@ export async function* climbRounds(
   let before = await labelsBy(first.stage.run, chain.whole.data),
     last: Trained = first,
     taught: Taught = ownLabels(first),
+    cut: string | undefined,
     ending =
       `${most} rounds are the most` + (isTimed ? '' : ' where no time is given; `resume` with `minutes` for more');
   for (let round = 1; round <= most; round++) {
@@ -56,7 +57,7 @@ export async function* climbRounds(
         least > left
           ? `another ${tooLong(least, left)}`
           : `another would have ${rounded(left)} s, and is not worth it below ${rounded(worth)} s`;
-      ending = `${why}; \`resume\` with more \`minutes\``;
+      ending = `${cut ?? why}; \`resume\` with more \`minutes\``;
       break;
     }
     let labels = before,
@@ -73,7 +74,7 @@ export async function* climbRounds(
       async *train() {
         const { stage, labels: run, ...round } = yield* trainFrom(work, from, { time, beside, student });
         besideTook = round.beside;
-        time.took(round);
+        if (!isKnown) time.took({ ...round, stage });
         if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
         const described =
           labels === before ? undefined : { ...describeLabels(chain.whole.data, labels, before), teacher: name };
@@ -86,7 +87,8 @@ export async function* climbRounds(
     if (tried === undefined) return; // The round itself says why it has no labels.
     // From scratch the labels of a round are those of a consensus on the student before.
     const labeller = isOwn ? last : tried;
-    const over = endingAfter(tried, { isKept: kept !== undefined, isKnown, isOwn, labeller });
+    cut = isKnown ? undefined : shareOfSteps(tried);
+    const over = endingAfter(tried, { isKept: kept !== undefined, isOwn, labeller });
     if (over !== undefined) {
       ending = over;
       break;
@@ -103,25 +105,27 @@ export async function* climbRounds(
 /** Whether a round's student had less time for its steps than a round has to have that follows another. */
 const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
 
-/** Why no round follows one that was tried; undefined: another may. `isKnown`: it is of a session before. */
+/** Says that of a round which is short in that sense; undefined for others. */
+const shareOfSteps = (round: Trained): string | undefined =>
+  isShort(round) ? `${round.name} had time for ${(100 * round.stage.completed!).toFixed(0)}% of its steps` : undefined;
+
+/**
+ * Why no round follows one that was tried; undefined: another may. With the steps that a short one lacked, another is
+ * no longer the same.
+ */
 function endingAfter(
   round: Trained,
-  told: { readonly isKept: boolean; readonly isKnown: boolean; readonly isOwn: boolean; readonly labeller: Trained },
+  told: { readonly isKept: boolean; readonly isOwn: boolean; readonly labeller: Trained },
 ): string | undefined {
-  const { name, stage, agreement: agreed, labels: { moved = 1 } = {} } = round;
-  if (told.isKept) {
-    if (moved >= ladder.settled) return undefined;
-    if (!isShort(told.labeller))
-      return `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`;
-  } else if (!isShort(round)) {
-    if (told.isOwn) return `${name} is not kept, and another would begin with the same network as it did`;
-    return isAstray(agreed)
-      ? `the labels of ${name} are not kept, and another would learn the same as it did`
+  const { name, agreement: agreed, labels: { moved = 1 } = {} } = round;
+  if (told.isKept)
+    return moved < ladder.settled && !isShort(told.labeller)
+      ? `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`
       : undefined;
-  }
-  // With the steps that it lacked, another is no longer the same; in this session there is no time for them.
-  return isShort(round) && !told.isKnown
-    ? `${name} had time for ${(100 * stage.completed!).toFixed(0)}% of its steps; \`resume\` with more \`minutes\``
+  if (isShort(round)) return undefined;
+  if (told.isOwn) return `${name} is not kept, and another would begin with the same network as it did`;
+  return isAstray(agreed)
+    ? `the labels of ${name} are not kept, and another would learn the same as it did`
     : undefined;
 }
 
@@ -184,11 +188,14 @@ interface RoundTimes {
   minutes(seconds: number): (part: Part) => number;
   /** Of a student's steps, `most` seconds at most, in a round that has to end by the clock `elapsed` at `end`. */
   steps(end: number, most: number): StepsTime;
-  /** What a round took. */
-  took(round: Pick<Round, 'beside' | 'after'>): void;
+  /** What a round of this session took. */
+  took(round: Pick<Round, 'beside' | 'after' | 'stage'>): void;
 }
 
-/** What a round takes beside its student is what the one before took in this session, or else as planned. */
+/**
+ * What a round takes, beside its student and for all steps of that, is what the one before took in this session, or
+ * else as planned.
+ */
 function timeOfRounds(
   work: Climb,
   { clock, beside, spentOn }: Climber,
@@ -202,7 +209,7 @@ function timeOfRounds(
   const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
   /** What a consensus takes: as planned, or as the first one did if longer; it may have found its features made. */
   const oneLook = (): number => Math.max(first.stage.seconds, clock.expected(looking));
-  let measured: number | undefined, after: number | undefined;
+  let measured: number | undefined, after: number | undefined, allSteps: number | undefined;
   return {
     of(round, looks) {
       const { expected } = clock;
@@ -213,7 +220,7 @@ function timeOfRounds(
       const look = looks ? (measured ?? first.stage.seconds) : 0;
       const around = isOwn ? look : (measured ?? expected(Math.max(0, besideSeconds - looking)) + oneLook());
       const begins = isOwn ? expected(besideSeconds) : 0;
-      const one = around + begins + expected(steps);
+      const one = around + begins + (allSteps ?? expected(steps));
       // Of one that goes on, some was done before.
       const toCome = (seconds: number): number => Math.max(around + begins, seconds - spentOn(`round ${round}`));
       const least = toCome(around + begins + expected(Math.max(0, leastSeconds - besideSeconds)));
@@ -250,6 +257,9 @@ function timeOfRounds(
     },
     took(round) {
       measured = round.beside ?? measured;
+      const { seconds, completed = 1 } = round.stage;
+      // From scratch that is of several trainings, which share the steps' time.
+      if (!isOwn) allSteps = Math.max(0, seconds - (round.beside ?? 0)) / completed;
       after = round.after ?? after;
     },
   };

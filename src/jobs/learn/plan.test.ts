@@ -23,3 +23,7 @@ test('the students of all rounds have the same time, but for what rounds take be
   assert.ok(left > 0);
   assert.equal(studentSeconds({ left: 30, round, beside, spare: 0.05 }), 1, 'no time is a little time');
 });
+
+test('where there is time for many rounds, a student that takes longer than expected is not cut short', () => {
+  assert.ok(studentSeconds({ left: 100, round: 6.5, beside: 1, spare: 0.05 }) > 30);
+});

@@ -193,9 +193,14 @@ export interface RoundTime {
 /** Of the time that is kept free, so many seconds at least. */
 const leastSpare = 3;
 
-/** Seconds for the student of the next round: the time left is divided among as many rounds as fit. */
-export const studentSeconds = ({ left, round, beside, spare }: RoundTime): number =>
-  Math.max(1, (left - Math.max(spare * left, leastSpare)) / Math.max(1, Math.floor(left / round)) - beside);
+/**
+ * Seconds for the student of the next round: the time left is divided among as many rounds as fit, up to those that are
+ * usual. Where more would fit, one that takes longer than expected is not cut short: its steps are counted, not timed.
+ */
+export const studentSeconds = ({ left, round, beside, spare }: RoundTime): number => {
+  const rounds = Math.max(1, Math.min(ladder.rounds, Math.floor(left / round)));
+  return Math.max(1, (left - Math.max(spare * left, leastSpare)) / rounds - beside);
+};
 
 /** Epochs of a student: as asked, or so many that it is shown neither very few images nor very many. */
 export function epochsOf(situation: Situation): number {
