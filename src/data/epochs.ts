@@ -58,7 +58,7 @@ export function planEpochs(options: EpochsOptions): Epochs {
   const full = Math.max(1, Math.floor(subset.length / batchSize));
   const stepsPerEpoch = dropLast ? full : Math.ceil(subset.length / batchSize);
   const shards = arrangeShards(options);
-  const epochOf = rememberTwo((epoch) => {
+  const epochOf = remember((epoch) => {
     const drawn = epochOrder(labels, epoch, { seed, shuffle: shuffle !== false, balance });
     const arranged = shards?.(drawn, new Random(seed, 'shards', epoch), batchSize);
     const positions = arranged === undefined ? drawn : [...arranged.order];
@@ -69,7 +69,7 @@ export function planEpochs(options: EpochsOptions): Epochs {
       begun: new Map<Piece, Reading>(),
       rowsOf: remember((step) => rowsOf(epoch, step)),
     };
-  });
+  }, 2);
   const isReadHere = (epoch: number, place: number): boolean => {
     const step = Math.floor(place / batchSize);
     return (
@@ -107,9 +107,6 @@ function arrangeShards({ images, subset, shuffle }: EpochsOptions): ArrangeShard
   if (shuffle === true && !isReadByPieces(stored, images.target)) return undefined;
   return createShardOrder(stored, typeof shuffle === 'object' ? shuffle : undefined);
 }
-
-/** The function, which keeps its results for the last two numbers that it was asked for. */
-const rememberTwo = <T>(of: (key: number) => T): ((key: number) => T) => remember(of, 2);
 
 /** The function, which keeps its results for the last numbers that it was asked for, at most so many. */
 function remember<T>(of: (key: number) => T, most = Infinity): (key: number) => T {
