@@ -1,10 +1,11 @@
 /** What a person does with labels, step by step: sent in order, undone, asked about where another window was first. */
 import { computed, effect, signal } from '@preact/signals';
 import type { CheckDecision, LabelAnswer, LabelChange } from '../protocol.ts';
+import { changesTo, giverOf, newIn, type Source, type Wanted } from './changes.ts';
 import { conflict, dispute } from './conflict.ts';
 import { folder, loadFolder } from './folder.ts';
-import { accepted, changeClasses, classes, counts, loadLabels, markOf, take } from './labels.ts';
-import { classOf, imagesOf, inverse, isSame, type Change, type Kept, type Mark, type Step } from './marks.ts';
+import { changeClasses, classes, counts, loadLabels, markOf, take } from './labels.ts';
+import { classOf, imagesOf, inverse, isSame, type Kept, type Mark, type Step } from './marks.ts';
 import { complain, say } from './notices.ts';
 import { holdUp, openOutbox, pack, parcels, persist, type Parcel } from './outbox.ts';
 import { decide } from './queues.ts';
@@ -18,13 +19,6 @@ export const canRedo = computed(() => redoable.value.length > 0);
 /** Whether something is still on its way to the server. */
 export const isSaving = (): boolean => parcels.value.length > 0;
 
-type Source = LabelChange['source'];
-interface Wanted {
-  readonly id: number;
-  readonly to: Mark;
-  readonly source: Source;
-}
-
 /** Marks images; those that have the mark already are left alone. Returns how many change. */
 export const mark = (ids: Iterable<number>, to: Mark): number => markEach([...ids].map((id) => ({ id, to })));
 
@@ -37,19 +31,6 @@ export function markEach(
   const changes = changesTo(wanted.map((one) => ({ ...one, source })));
   if (changes.length > 0) begin({ changes, made: newIn(changes), kept: decided });
   return changes.length;
-}
-
-const changesTo = (wanted: readonly Wanted[]): readonly Change[] =>
-  wanted
-    .map(({ id, to, source }): Change => ({ id, was: markOf(id), to, wasFrom: giverOf(id), source }))
-    .filter(({ was, to }) => !isSame(was, to));
-
-const giverOf = (id: number): Source => (accepted.value.has(id) ? 'accepted' : 'person');
-
-/** Classes that come into being by changes. */
-function newIn(changes: readonly Change[]): readonly string[] {
-  const known = new Set(classes.value);
-  return [...new Set(changes.flatMap(({ to }) => classOf(to) ?? []).filter((name) => !known.has(name)))];
 }
 
 /** What a check asks about an image is kept as it is. */
