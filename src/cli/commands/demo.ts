@@ -28,7 +28,8 @@ export const demo = command('demo', 'Learn the bundled digits from 10 labels per
     // A resumed run has its own options; of the recipe's, some serve techniques that may not be tried.
     const unread = unreadOptions({ ...recipe, rungs: options.rungs }).filter((name) => name !== 'rungs');
     const all = options.resume === undefined ? { ...omit(recipe, unread), ...options } : options;
-    const { run } = await showLadder('learn', (signal) => learn(digits, { ...all, signal }), { json, terminal });
-    if (open) await serveStudio({ run }, '#/try', {}, terminal);
+    const goesOn = open ? 'demo --open' : 'demo';
+    const { run } = await showLadder(goesOn, (signal) => learn(digits, { ...all, signal }), { json, terminal });
+    if (open) await serveStudio({ run }, '#/try', { open }, terminal);
   },
 });

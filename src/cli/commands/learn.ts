@@ -79,7 +79,10 @@ const mergeSummary = (result: LearnMergeResult): string => {
   return `\n${seedsTable(result.seeds)}\n${remark}\n${facts(runFacts(result))}`;
 };
 
-/** Follows a ladder and ends with what each technique brought; returns its result. */
+/**
+ * Follows a ladder and ends with what each technique brought; returns its result. `name`: the command, as it is typed
+ * to go on with an interrupted one.
+ */
 export async function showLadder(
   name: string,
   start: (signal: AbortSignal) => Job<LearnEvent, LearnResult>,

@@ -53,19 +53,18 @@ export async function serveStudio(
     running.ready.catch((error: unknown) =>
       terminal.err(`pupil: ${error instanceof Error ? error.message : String(error)}\n`),
     );
-    if (told.open !== false && hasBrowser()) {
-      const { openBrowser } = await import('../../studio/browser.js');
-      await openBrowser(address);
-    }
+    if (told.open ?? told.json !== true) void openOrTell(address, told.open, terminal);
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     await running.close();
   });
 }
 
-/** Whether somebody sits here and there is a display. */
-const hasBrowser = (): boolean =>
-  process.stdout.isTTY === true &&
-  process.env['CI'] === undefined &&
-  (process.platform !== 'linux' ||
-    process.env['DISPLAY'] !== undefined ||
-    process.env['WAYLAND_DISPLAY'] !== undefined);
+/** Opens the browser, or says why a person has to do that. */
+async function openOrTell(address: string, asked: boolean | undefined, terminal: Terminal): Promise<void> {
+  const { openBrowser, whyNoBrowser } = await import('../../studio/browser.js');
+  const { platform, env: environment, stdout } = process;
+  const why = whyNoBrowser({ platform, environment, isTerminal: stdout.isTTY === true }, asked);
+  if (why === undefined && (await openBrowser(address))) return;
+  const cause = why ?? 'none could be started';
+  terminal.err(`No browser was opened (${cause}): open ${address} in a browser on this machine.\n`);
+}
