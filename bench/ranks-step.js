@@ -46,11 +46,17 @@ await engine.write(step.initialState);
 const runner = await compileStep(
   {
     compile: (graph, options) => engine.compile(graph, options),
+    lend: (names) => timed('copy', engine.lend(names)),
     read: (names) => timed('copy', engine.read(names)),
-    write: (state) => timed('copy', engine.write(state)),
+    write: (state, options) => timed('copy', engine.write(state, options)),
   },
   step,
-  { rank: ranks.rank, size: ranks.size, sum: (values) => timed('exchange', ranks.sum(values)) },
+  {
+    rank: ranks.rank,
+    size: ranks.size,
+    sum: (values) => timed('exchange', ranks.sum(values)),
+    share: (value) => ranks.share(value),
+  },
 );
 const targets = new Float32Array(own * classes);
 for (let i = 0; i < own; i++) targets[i * classes + ((i + ranks.rank) % classes)] = 1;

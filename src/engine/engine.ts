@@ -15,16 +15,29 @@ export interface Engine {
   readonly precision: 'f32' | 'bf16';
   /** Prepares a graph, whose shapes must be static apart from the batch `N` of inference graphs. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
-  /** Puts tensors (copies) into the store; entries not named stay. */
-  write(state: ReadonlyMap<string, Tensor>): Promise<void>;
+  /** Puts tensors (copies) into the store; entries not named stay. `transfer` as in `Program.run`. */
+  write(state: ReadonlyMap<string, Tensor>, options?: { readonly transfer?: boolean }): Promise<void>;
   /** Copies of the store's tensors: those named, or all. Throws when a name is not there. */
   read(names?: readonly string[]): Promise<Map<string, Tensor>>;
+  /**
+   * Float32 entries of the store where they lie, not copies: for elementwise work until the engine is called next.
+   * Those that cannot be shown, in some engines all, are left out.
+   */
+  lend(names: readonly string[]): Promise<ReadonlyMap<string, Lent>>;
   /** Removes entries from the store. */
   remove(names: readonly string[]): Promise<void>;
   /** Timed choices made so far, to be saved with a run (JSON). */
   readonly choices: Readonly<Record<string, unknown>>;
   /** Ends the engine and its worker thread. Programs cannot run any more. */
   close(): Promise<void>;
+}
+
+/** An entry of the store where it lies. */
+export interface Lent {
+  /** Its elements in the order in which the engine keeps them, with padding, which stays 0. */
+  readonly data: Float32Array;
+  /** The order in words: engines in which an entry has the same one keep it alike, element by element. */
+  readonly order: string;
 }
 
 export interface CompileOptions {

@@ -27,8 +27,9 @@ export function forNetworkOf(file: string, engine: Engine): Engine {
       const program = await guarded(engine.compile(graph, options));
       return { run: (feeds, runOptions) => guarded(program.run(feeds, runOptions)), close: () => program.close() };
     },
-    write: (state) => engine.write(state),
+    write: (state, options) => engine.write(state, options),
     read: (names) => engine.read(names),
+    lend: (names) => engine.lend(names),
     remove: (names) => engine.remove(names),
     get choices() {
       return engine.choices;

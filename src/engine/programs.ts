@@ -120,7 +120,7 @@ function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<
 }
 
 /** Buffers that one tensor fills: only these are moved, a part of a larger buffer is copied. */
-const wholeBuffers = (tensors: readonly Tensor[]): ArrayBufferLike[] =>
+export const wholeBuffers = (tensors: readonly Tensor[]): ArrayBufferLike[] =>
   tensors
     .filter(({ data }) => data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
     .map(({ data }) => data.buffer);

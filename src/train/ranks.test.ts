@@ -53,6 +53,20 @@ for (const [engineName, skip] of engines)
       },
     );
 
+test(
+  'ranks whose engines keep the gradients in other orders exchange them all the same',
+  { skip: withoutDnnl },
+  async () => {
+    const model = tinyModel({ batchNormalization: false });
+    const one = await trainAs(alone, model, { engineName: 'onednn' });
+    const several = await trainTogether(4, (ranks) =>
+      trainAs(ranks, model, { engineName: ranks.rank === 1 ? 'ort' : 'onednn' }),
+    );
+    for (const { state } of several)
+      assert.ok(difference(state, one.state) < 1e-5, String(difference(state, one.state)));
+  },
+);
+
 test('ranks with BatchNormalization and an evaluation of the first hold the same state', async () => {
   const model = tinyModel({ dropout: 0.1 });
   let evaluated = 0;

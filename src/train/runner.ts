@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import { float32, type Tensor } from '../tensor.js';
+import { openReduction } from './reduction.js';
 import { compileInStages } from './stages.js';
 import type { TrainingStep } from './step.js';
 import type { StepPosition } from './transforms.js';
@@ -108,6 +109,7 @@ export interface StepRunner {
 export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ranks = alone): Promise<StepRunner> {
   const main = await compileInStages(engine, step.main, ranks);
   const apply = step.apply && (await engine.compile(step.apply.graph, { state: step.apply.state }));
+  const reduce = await openReduction({ engine, step, ranks });
   return {
     stepsPerEpoch(source) {
       const count = Math.floor(source.stepsPerEpoch / step.accumulate);
@@ -138,7 +140,7 @@ export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ran
           if (ranks.size === 1) break;
         } else if (observed) observer?.observe(observed, batch);
       }
-      if (ranks.size > 1) await averageOverRanks({ engine, step, ranks }, sums);
+      await reduce(sums);
       if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: badBatch ?? [] };
       if (apply && step.apply) await apply.run(step.apply.feeds({ ...at, microStep: 0 }));
       const { loss = NaN, ...rest } = sums;
@@ -168,25 +170,4 @@ async function gather(
   });
   await ranks.sum(all.flatMap(([, { dims, data }]) => (dims.length === 0 ? [] : [data])));
   return Object.fromEntries(all);
-}
-
-/** Scalars that count images; all others are means over them. */
-const counts = new Set(['correct']);
-
-/** Puts the mean over all ranks in the place of this one's gradients, statistics and scalars. */
-async function averageOverRanks(
-  { engine, step, ranks }: { readonly engine: Engine; readonly step: TrainingStep; readonly ranks: Ranks },
-  sums: Record<string, number>,
-): Promise<void> {
-  const summed = await engine.read(step.summedOverRanks),
-    averaged = await engine.read(step.averagedOverRanks);
-  const names = ['loss', ...step.metrics];
-  const scalars = Float32Array.from(names, (name) => sums[name]!);
-  const [gradients, statistics] = [summed, averaged].map((entries) =>
-    [...entries.values()].map(({ data }) => data as Float32Array),
-  ) as [Float32Array[], Float32Array[]];
-  await ranks.sum([...gradients, ...statistics, scalars]);
-  for (const each of statistics) for (let i = 0; i < each.length; i++) each[i] = each[i]! / ranks.size;
-  await engine.write(new Map([...summed, ...averaged]));
-  names.forEach((name, i) => (sums[name] = scalars[i]! / (counts.has(name) ? 1 : ranks.size)));
 }

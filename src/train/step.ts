@@ -56,8 +56,8 @@ export interface TrainingStep {
    */
   readonly apply: StepProgram | undefined;
   /**
-   * Entries of the store that several ranks replace between `main` and `apply`: gradients by their sum, which is that
-   * of shares already, running statistics by their mean.
+   * Entries of the store that several ranks replace between `main` and `apply`: gradients by their sum, of which
+   * `apply` takes the mean, running statistics by their mean.
    */
   readonly summedOverRanks: readonly string[];
   readonly averagedOverRanks: readonly string[];
@@ -103,7 +103,11 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const scaleOf = (group: string): number => scales.get(group)!;
   const descent = named('update', chain(createOptimizer(optimizer), scaleByLearningRate(scaleOf), descend()));
   const weights = isApart
-    ? accumulated(accumulate * exchanging, once, descent)(gradients, main.transforming(parameters))
+    ? accumulated(
+        { microBatches: accumulate, ranks: exchanging },
+        once,
+        descent,
+      )(gradients, main.transforming(parameters))
     : descent(gradients, once);
   for (const [name, value] of weights) update.set(name, value);
   const followed = average ? [...weights.keys(), ...statistics] : [];

@@ -182,20 +182,26 @@ export const named =
 export const accumulatedSlot = 'accumulated';
 
 /**
- * What `transform` makes of the mean over `count` micro-batches, those of other ranks among them: each adds its share
+ * What `transform` makes of the mean over the micro-batches of a step, those of all `ranks` among them: each is added
  * to the slot `accumulated`; the transform is built in `once`, the program that runs after the last one.
  */
 export const accumulated =
-  (count: number, once: TransformContext, transform: Transform): Transform =>
+  (
+    { microBatches, ranks }: { readonly microBatches: number; readonly ranks: number },
+    once: TransformContext,
+    transform: Transform,
+  ): Transform =>
   (updates, context) => {
     const { math: m, parameters } = context;
+    // 0 at the first micro-batch of a step, so nothing needs to be cleared.
+    const keep = (): Value => context.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
     const means = parameters.map((parameter): [string, Value] => {
-      const before = context.slot(parameter, accumulatedSlot);
-      // 0 at the first micro-batch of a step, so nothing needs to be cleared.
-      const keep = context.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
-      const kept = m.mul(before, keep);
-      context.keep(parameter, accumulatedSlot, m.add(kept, m.mul(updateOf(updates, parameter), 1 / count)));
-      return [parameter.name, once.slot(parameter, accumulatedSlot)];
+      const before = context.slot(parameter, accumulatedSlot),
+        update = updateOf(updates, parameter);
+      // A value of its own, since the update may be that of another parameter as well.
+      const sum = microBatches === 1 ? m.builder.op('Identity', [update]) : m.add(m.mul(before, keep()), update);
+      context.keep(parameter, accumulatedSlot, sum);
+      return [parameter.name, once.math.mul(once.slot(parameter, accumulatedSlot), 1 / (microBatches * ranks))];
     });
     return transform(new Map(means), once);
   };

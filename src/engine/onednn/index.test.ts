@@ -45,6 +45,24 @@ const initial = (): Map<string, Tensor> =>
     ['other', float32([1], [9])],
   ]);
 
+test('entries are lent where they lie: what is changed there is what the engine has', options, async () => {
+  const engine = await createDnnlEngine({ threads: 1 });
+  try {
+    const program = await engine.compile(stepGraph(), { state });
+    await engine.write(initial());
+    await program.run({ x: float32([1], [1]) });
+    const lent = await engine.lend(['weights', 'left']);
+    assert.deepEqual([...lent.get('weights')!.data], [3, 5, 7, 9]);
+    assert.notEqual(lent.get('weights')!.order, lent.get('left')!.order, 'entries of other shapes are not alike');
+    lent.get('weights')!.data.set([0, 1, 0, 2]);
+    await program.run({ x: float32([1], [1]) });
+    assert.deepEqual([...(await engine.read(['weights'])).get('weights')!.data], [1, 3, 1, 5]);
+    await assert.rejects(engine.lend(['gone']), /no entry named "gone"/);
+  } finally {
+    await engine.close();
+  }
+});
+
 test('a step replaces its state in the engine and returns the rest', options, async () => {
   const engine = await createDnnlEngine({ threads: 1 });
   try {

@@ -11,7 +11,8 @@ export interface WorkerSettings {
 
 /**
  * What the main thread asks of the worker; answers: `open` the choices so far, `has bfloat16`
- * whether the processor computes with it, `run` outputs, `read` tensors.
+ * whether the processor computes with it, `run` outputs, `read` tensors, `lend` views of the heap,
+ * which both threads see.
  */
 export type Request =
   | {
@@ -25,5 +26,6 @@ export type Request =
   | { readonly kind: 'run'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>> }
   | { readonly kind: 'release'; readonly program: number }
   | { readonly kind: 'write'; readonly state: ReadonlyMap<string, Tensor> }
+  | { readonly kind: 'lend'; readonly names: readonly string[] }
   | { readonly kind: 'read'; readonly names: readonly string[] | undefined }
   | { readonly kind: 'remove'; readonly names: readonly string[] };

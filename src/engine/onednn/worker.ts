@@ -80,6 +80,8 @@ function load(given: unknown): Served<Request> {
         return undefined;
       case 'read':
         return new Map([...(request.names ?? store.names())].map((name) => [name, moved(store.read(name), transfer)]));
+      case 'lend':
+        return store.lend(request.names);
       case 'remove':
         for (const name of request.names) store.remove(name);
         return undefined;

@@ -65,6 +65,7 @@ export function createReferenceEngine(options: ReferenceOptions = {}): Engine {
       for (const [name, entry] of state) store.set(name, copy(entry));
     },
     read: async (names) => new Map((names ?? [...store.keys()]).map((name) => [name, copy(get(name))])),
+    lend: () => Promise.resolve(new Map()),
     remove: async (names) => {
       for (const name of names) store.delete(name);
     },

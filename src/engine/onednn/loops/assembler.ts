@@ -151,17 +151,19 @@ const section = (name: keyof typeof sections, items: readonly Code[]): Code => {
 };
 const text = (value: string): Code => list([...value].map((letter) => [letter.charCodeAt(0)]));
 
-/** A module of one function, exported as `run`, on the memory that it is given as `heap.memory`. */
+/** A module of one function, exported as `run`, on the shared memory that it is given as `heap.memory`. */
 export function moduleOf(parameters: readonly ValueType[], locals: Locals, body: Code): Uint8Array<ArrayBuffer> {
   const signature = [0x60, ...list(parameters.map((type) => [types[type]])), ...list([])];
   const code = [...list(locals.map(([count, type]) => [...unsigned(count), types[type]])), ...body, control.end];
   const functionKind = 0x00,
-    memoryKind = 0x02;
+    shared = 0x03,
+    memoryKind = 0x02,
+    limits = [shared, 0, ...unsigned(65536)];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d], // "\0asm"
     ...[1, 0, 0, 0],
     ...section('types', [signature]),
-    ...section('imports', [[...text('heap'), ...text('memory'), memoryKind, 0, 0]]),
+    ...section('imports', [[...text('heap'), ...text('memory'), memoryKind, ...limits]]),
     ...section('functions', [[0]]),
     ...section('exports', [[...text('run'), functionKind, 0]]),
     ...section('code', [[...unsigned(code.length), ...code]]),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { evaluateNode } from '../../../graph/evaluate.js';
 import { float32 } from '../../../tensor.js';
+import { createMemory } from '../memory/heap.js';
 import { functions } from './functions.js';
 import { inFloat32, toBfloat16 } from './bfloat16.js';
 import type { Instruction } from './instructions.js';
@@ -45,7 +46,7 @@ for (const [op, write] of Object.entries(functions)) {
     const loop = createLoop(),
       result = write(loop, loop.input(0));
     const code = { instructions: loop.instructions, results: [result.at] };
-    const memory = new WebAssembly.Memory({ initial: 1 });
+    const memory = createMemory();
     const input = new Float32Array(memory.buffer, 0, values.length),
       output = new Float32Array(memory.buffer, 32768, values.length);
     input.set(values);
@@ -144,7 +145,7 @@ for (const length of [1, 3, 4, 7, 8, 1027, everything.length]) {
     };
     const rows = 3,
       count = rows * length,
-      memory = new WebAssembly.Memory({ initial: 16 });
+      memory = createMemory(16);
     let end = 64;
     const place = (bytes: number): number => {
       const at = end;

@@ -15,7 +15,7 @@ export interface Block {
 
 /**
  * Memory for tensors in one WebAssembly memory, so that oneDNN, TypeScript and our small generated
- * loops work on the same bytes. What does not fit its 4 GB lies in buffers of its own.
+ * loops work on the same bytes, and other threads may. What does not fit its 4 GB lies in buffers of its own.
  */
 export interface Heap {
   readonly memory: WebAssembly.Memory;
@@ -30,9 +30,13 @@ const page = 65536,
   alignment = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
+/** Memory that grows from `initial` pages of 64 KiB and that threads share. */
+export const createMemory = (initial = 1): WebAssembly.Memory =>
+  new WebAssembly.Memory({ initial, maximum: pages, shared: true });
+
 /** An empty heap; it grows as needed. `addressOf` finds where a buffer starts. */
 export function createHeap(addressOf: (buffer: ArrayBuffer) => number): Heap {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: pages });
+  const memory = createMemory();
   let free: { offset: number; bytes: number }[] = [{ offset: 0, bytes: page }];
   let version = 0;
 

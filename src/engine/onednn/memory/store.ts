@@ -1,4 +1,5 @@
 import { arrayType, sizeOf, type DataType, type Tensor } from '../../../tensor.js';
+import type { Lent } from '../../engine.js';
 import type { Dnnl, Layout } from '../library/dnnl.js';
 import { packed, argument } from '../library/dnnl.js';
 import type { Block, Heap } from './heap.js';
@@ -17,6 +18,8 @@ export interface Store {
   write(name: string, tensor: Tensor): void;
   /** A copy in row-major order. Throws when there is none. */
   read(name: string): Tensor;
+  /** Float32 entries where they lie, but for those outside of the heap, which other threads do not see. */
+  lend(names: readonly string[]): Map<string, Lent>;
   remove(name: string): void;
   names(): Iterable<string>;
   get(name: string): Entry | undefined;
@@ -57,10 +60,13 @@ export function createStore(dnnl: Dnnl, heap: Heap): Store {
   const bytesIn = (tensor: Tensor): Uint8Array =>
     new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
 
-  const read = (name: string): Tensor => {
+  const entryOf = (name: string): Entry => {
     const entry = entries.get(name);
     if (!entry) throw new Error(`the engine's state has no entry named ${JSON.stringify(name)}`);
-    const { dims, dtype, layout, block } = entry;
+    return entry;
+  };
+  const read = (name: string): Tensor => {
+    const { dims, dtype, layout, block } = entryOf(name);
     const data = new (arrayType(dtype))(sizeOf(dims)),
       out = new Uint8Array(data.buffer);
     if (layout && !layout.isPlain) reorderBytes(dnnl, layout, block.view(), dnnl.plain(atLeastOne(dims)), out);
@@ -88,6 +94,15 @@ export function createStore(dnnl: Dnnl, heap: Heap): Store {
   return {
     write,
     read,
+    lend: (names) =>
+      new Map(
+        names.flatMap((name): [string, Lent][] => {
+          const { layout, block } = entryOf(name);
+          if (!layout || block.offset === undefined) return [];
+          const data = new Float32Array(heap.memory.buffer, block.offset, layout.bytes / 4);
+          return [[name, { data, order: layout.key }]];
+        }),
+      ),
     remove(name) {
       entries.get(name)?.block.release();
       entries.delete(name);
