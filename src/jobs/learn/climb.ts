@@ -15,7 +15,7 @@ import type { Chain } from '../chain.js';
 import { omitRun, rightAsGuessing, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
 import { createClimber, type Climb, type Climber, type LearnEvent } from './climber.js';
-import type { Trained } from './judge.js';
+import type { Bar, Trained } from './judge.js';
 import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy, teachSmaller } from './rounds.js';
 import { rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
@@ -60,7 +60,7 @@ async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEve
       yield* climber.attempt({
         ...plan,
         what: row.what,
-        smaller: row.smaller && work.smaller && isSmallerThan(work.smaller, work.network),
+        bar: barOf(row, work),
         teacher: row.teacher !== undefined,
         isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
         secondsFor: () =>
@@ -73,6 +73,10 @@ async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEve
     }
   }
 }
+
+/** What a technique has to show on held-out labels: a smaller network is worth a loss within the interval. */
+const barOf = ({ smaller: isStudent }: RungPlan, { smaller, network }: Climb): Bar | undefined =>
+  isStudent && smaller ? (isSmallerThan(smaller, network) ? 'as good' : 'better') : undefined;
 
 /** The files of the rung that is kept become those of the run. */
 async function* keepBest(

@@ -10,7 +10,7 @@ import { tap } from '../../runs/relay.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock } from '../clock.js';
 import { accuraciesOf, failureOf, type Stage } from '../stages.js';
-import { judge, type Trained } from './judge.js';
+import { judge, type Bar, type Trained } from './judge.js';
 import { createLadder } from './ladder.js';
 import { roundNumber, type Situation } from './rungs.js';
 
@@ -44,8 +44,8 @@ interface Attempt {
   readonly leastSeconds?: number | undefined;
   /** Of a technique that takes a share of the time: what its trainings take beside their steps, as planned. */
   readonly besideSeconds?: number | undefined;
-  /** Of a student that learns last: whether it is smaller than the network that is kept so far. */
-  readonly smaller?: boolean | undefined;
+  /** What it has to show to be kept; default: no loss. */
+  readonly bar?: Bar | undefined;
   readonly teacher?: boolean | undefined;
   /** Whether it takes a share of the time that is left, whatever it would take without a limit. */
   readonly isShared?: boolean | undefined;
@@ -130,7 +130,7 @@ export function createClimber(work: Climb): Climber {
       return undefined;
     },
     async *attempt(attempt) {
-      const { name, what, expectedSeconds, smaller, teacher, isShared, train } = attempt;
+      const { name, what, expectedSeconds, bar, teacher, isShared, train } = attempt;
       const { usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
       const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
@@ -163,7 +163,7 @@ export function createClimber(work: Climb): Climber {
       clock.done({ expected, took });
       beside = trained.stage.beside ?? beside;
       if (trained.labels) labelled.push({ ...trained.labels, name, round: numberOf(name, labelled) });
-      const judged = judge(trained, [...stages.values()], best, smaller);
+      const judged = judge({ trained, before: [...stages.values()], below: best, bar });
       stages.set(name, trained);
       if (judged.kept) best = trained;
       yield* add({ ...told, ...described(work, trained, finished || spent > 0 ? took : undefined), ...judged });

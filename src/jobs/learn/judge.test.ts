@@ -46,10 +46,11 @@ test('a rung is kept unless it is worse beyond its interval, or much worse on a 
     const one = trained('one', labels, before),
       other = trained('other', labels, after, from);
     const name = `${labels}: ${before}, ${after}`;
-    const judged = judge(other, [one], one);
+    const judged = judge({ trained: other, before: [one], below: one });
     assert.equal(judged.kept, kept, `${name}: ${judged.reason}`);
     assert.match(judged.reason!, says, name);
-    assert.equal(judge(other, [one], one, true).kept, kept, `${name}, smaller`);
+    const smaller = judge({ trained: other, before: [one], below: one, bar: 'as good' });
+    assert.equal(smaller.kept, kept, `${name}, smaller`);
   }
 });
 
@@ -61,7 +62,7 @@ test('a student that is no smaller than its teacher is kept where it is better b
     { labels: 0, before: 0, after: 0, kept: false, says: /no labels are held out to show it better$/ },
   ]) {
     const [one, other] = [trained('one', labels, before), trained('other', labels, after)];
-    const judged = judge(other, [one], one, false);
+    const judged = judge({ trained: other, before: [one], below: one, bar: 'better' });
     assert.equal(judged.kept, kept, `${labels}: ${before}, ${after}: ${judged.reason}`);
     assert.match(judged.reason!, says);
   }
@@ -70,16 +71,48 @@ test('a student that is no smaller than its teacher is kept where it is better b
 test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
   const below = trained('round 1', 50, 47),
     next = { ...trained('round 2', 50, 46), agreement: { mean: -0.01, interval: 0.005 } };
-  assert.deepEqual(judge(next, [below], below).kept, true);
+  assert.deepEqual(judge({ trained: next, before: [below], below }).kept, true);
   const astray = { ...next, agreement: { mean: -0.04, interval: 0.01 } };
-  assert.match(judge(astray, [below], below).reason!, /its labels contradict those before/);
+  assert.match(judge({ trained: astray, before: [below], below }).reason!, /its labels contradict those before/);
 });
 
-test('a rung that is as good as the one below is compared with all before, a smaller one with that below', () => {
+test('a rung that loses against the one below is compared with all before, a smaller one with that below', () => {
   const [best, below, next] = [trained('best', 5, 4), trained('below', 5, 3), trained('next', 5, 2)];
-  const { kept, reason } = judge(next, [best, below], below);
+  const before = [best, below];
+  const { kept, reason } = judge({ trained: next, before, below });
   assert.equal(kept, false);
   assert.match(reason!, /against below, −40.0 ± \d+.\d against best: much worse on the few held-out images/);
-  assert.equal(judge(next, [best, below], below, true).kept, true);
-  assert.equal(judge(below, [below], below, true).kept, true, 'the same answers, and smaller');
+  assert.equal(judge({ trained: next, before, below, bar: 'as good' }).kept, true);
+  const same = judge({ trained: below, before: [below], below, bar: 'as good' });
+  assert.equal(same.kept, true, 'the same answers, and smaller');
+});
+
+test('a rung that is right as often as the one that is kept is kept, whatever its interval against others', () => {
+  // Six labels lost in both cases: beside others won that is within the interval, alone it is not.
+  const probe = trained('probe', 101, 84),
+    consensus = trained('consensus', 101, 78, 12),
+    round = trained('round 1', 101, 78);
+  const one = judge({ trained: consensus, before: [probe], below: probe });
+  assert.ok(one.kept && one.gain!.mean < 0 && one.gain!.mean + one.gain!.interval! > 0);
+  const alone = judge({ trained: round, before: [probe], below: probe });
+  assert.ok(!alone.kept && alone.gain!.mean + alone.gain!.interval! < 0);
+  const before = [probe, consensus];
+  assert.equal(judge({ trained: round, before, below: consensus }).kept, true);
+  const less = trained('round 2', 101, 77);
+  const { kept, reason } = judge({ trained: less, before, below: consensus });
+  assert.equal(kept, false);
+  assert.match(reason!, /against consensus, −6.9 ± \d.\d against probe: worse on held-out images$/);
+});
+
+test('what knows less than the rungs below is kept where it is right more often', () => {
+  for (const { labels, before, after, kept, says } of [
+    { labels: 50, before: 40, after: 40, kept: false, says: /^not more often right .*: 0.0 ± 0.0 points against one$/ },
+    { labels: 50, before: 40, after: 41, kept: true, says: /^\+2.0 ± 4.0 points against one$/ },
+    { labels: 0, before: 0, after: 0, kept: false, says: /^no labels are held out to show it better$/ },
+  ]) {
+    const [one, other] = [trained('one', labels, before), trained('other', labels, after)];
+    const judged = judge({ trained: other, before: [one], below: one, bar: 'more right' });
+    assert.equal(judged.kept, kept, judged.reason);
+    assert.match(judged.reason!, says);
+  }
 });

@@ -41,33 +41,51 @@ function isWorse(before: Stage, after: Stage): boolean {
   return Math.round(-mean * count) > count * Math.min(interval, Math.max(widest, 1 / count));
 }
 
-const noSmaller = 'no smaller than its teacher';
+/**
+ * What a rung has to show on held-out labels to be kept:
+ *
+ *   - `no loss`: what is known to help. It is right at least as often as the rung below, or not significantly less
+ *     often than any of those before. So none is refused beside one that is kept and no better, and many small losses
+ *     do not add up.
+ *   - `as good`: a smaller network. It is not significantly less often right than what taught it.
+ *   - `more right`: a technique that knows less than the rungs below, such as one that learns from labels alone. It is
+ *     right more often.
+ *   - `better`: a student that is no smaller than what taught it. It is right more often beyond the interval.
+ */
+export type Bar = 'no loss' | 'as good' | 'more right' | 'better';
+
+/** Why a rung that has to be better is not kept. */
+const shortOf = {
+  'more right': 'not more often right on held-out images than what learned from all images',
+  'better': 'no smaller than its teacher, and not better beyond the interval',
+} as const;
+
+/** What is judged, and what it is measured against. */
+export interface Judged {
+  readonly trained: Trained;
+  /** All that were trained before. */
+  readonly before: readonly Trained[];
+  /** The one that is kept so far, or of a student the one that taught it; undefined: none. */
+  readonly below: Trained | undefined;
+  /** Default: `no loss`. */
+  readonly bar?: Bar | undefined;
+}
+
+type Judgement = Pick<Rung, 'gain' | 'kept' | 'reason'>;
 
 /**
- * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
- * one of those before, or much less often on a handful of them, or its labels are less likely than the
- * truth would be. How sure it is of the labels held out does not count: the rounds that were refused by
- * that were right more often than what was kept in their place (docs/few-labels.md). `isSmaller`: of a student of the
- * rung below; a smaller one replaces it where it is as good within the interval, another one where it is better beyond.
+ * Whether a rung is kept, and why: unless it falls short of its bar, or its labels are less likely than the truth would
+ * be. How sure it is of the labels held out does not count: the rounds that were refused by that were right more often
+ * than what was kept in their place (docs/few-labels.md).
  */
-export function judge(
-  { stage, agreement: agreed }: Trained,
-  before: readonly Trained[],
-  below: Trained | undefined,
-  isSmaller?: boolean,
-): Pick<Rung, 'gain' | 'kept' | 'reason'> {
+export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judgement {
   if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
-  const contradicts = isAstray(agreed);
-  if (stage.right.size === 0) {
-    if (isSmaller === false)
-      return { gain: undefined, kept: false, reason: `${noSmaller}, and no labels are held out to show it better` };
-    return contradicts
-      ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
-      : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
-  }
+  const { stage } = trained,
+    contradicts = bar === 'no loss' && isAstray(trained.agreement);
+  if (stage.right.size === 0) return unmeasured(bar, contradicts);
   const gain = pairedGain(below.stage.right, stage.right);
   const by = `${gainText(gain)} points against ${below.name}`;
-  if (isSmaller) {
+  if (bar === 'as good') {
     const kept = !isWorse(below.stage, stage);
     return {
       gain,
@@ -75,16 +93,27 @@ export function judge(
       reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
     };
   }
-  if (isSmaller === false) {
-    const kept = gain.mean - gain.interval > 0;
-    return { gain, kept, reason: kept ? by : `${noSmaller}, and not better beyond the interval: ${by}` };
+  if (bar !== 'no loss') {
+    const kept = gain.mean - (bar === 'better' ? gain.interval : 0) > 0;
+    return { gain, kept, reason: kept ? by : `${shortOf[bar]}: ${by}` };
   }
   if (contradicts)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
-  const worseThan = before.find((other) => isWorse(other.stage, stage));
+  const worseThan = gain.mean < 0 ? before.find((other) => isWorse(other.stage, stage)) : undefined;
   if (worseThan === undefined) return { gain, kept: true, reason: by };
   const lost = pairedGain(worseThan.stage.right, stage.right);
   const than = worseThan === below ? '' : `, ${gainText(lost)} against ${worseThan.name}`;
   const worse = lost.mean + lost.interval < 0 ? 'worse on held-out images' : 'much worse on the few held-out images';
   return { gain, kept: false, reason: `${by}${than}: ${worse}` };
+}
+
+/** Where no labels are held out: what would have to be better is not kept. */
+function unmeasured(bar: Bar, contradicts: boolean): Judgement {
+  if (bar === 'more right' || bar === 'better') {
+    const what = bar === 'better' ? 'no smaller than its teacher, and ' : '';
+    return { gain: undefined, kept: false, reason: `${what}no labels are held out to show it better` };
+  }
+  return contradicts
+    ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
+    : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
 }
