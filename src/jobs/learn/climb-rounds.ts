@@ -50,12 +50,13 @@ export async function* climbRounds(
     const name = `round ${round}`;
     const looks = !isOwn || last !== first,
       what = isOwn ? whatOfOwn(looks ? last.name : undefined) : whatOfRound(round, taught);
-    const { expected, least, worth, left, beside, student, planned } = time.of(round, looks);
+    const { expected, least, worth, left, kept: forStudent, beside, student, planned } = time.of(round, looks);
     if (worth > left && !climber.isFinished(name)) {
-      if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, tooLong(least, left));
+      const long = tooLong(least, { left, kept: forStudent });
+      if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, long);
       const why =
         least > left
-          ? `another ${tooLong(least, left)}`
+          ? `another ${long}`
           : `another would have ${rounded(left)} s, and is not worth it below ${rounded(worth)} s`;
       ending = `${cut ?? why}; \`resume\` with more \`minutes\``;
       break;
@@ -176,8 +177,9 @@ interface RoundTimes {
     readonly expected: number;
     readonly least: number;
     readonly worth: number;
-    /** For it and those that follow. */
+    /** For it and those that follow, beside what is kept for a smaller network. */
     readonly left: number;
+    readonly kept: number;
     /** What it takes beside its student, and what that may take. */
     readonly beside: number;
     readonly student: number;
@@ -214,7 +216,8 @@ function timeOfRounds(
     of(round, looks) {
       const { expected } = clock;
       const time = clock.left(),
-        left = time === Infinity ? time : time - forSmaller({ planned, situation, left: time, expected }, all);
+        kept = time === Infinity ? 0 : forSmaller({ planned, situation, left: time, expected }, all),
+        left = time - kept;
       // From scratch a round begins with its consensus, that on the first network is there; and the students'
       // beginnings are part of what they may take.
       const look = looks ? (measured ?? first.stage.seconds) : 0;
@@ -231,6 +234,7 @@ function timeOfRounds(
         least,
         worth: round === 1 ? least : Math.max(least, toCome(ladder.laterRound * one)),
         left,
+        kept,
         beside: around,
         student,
         planned(took, besideTook) {

@@ -20,7 +20,17 @@ import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy, teachSmaller } from './rounds.js';
 import { rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
-import { isAsked, minutesUntil, mostEpochs, secondsFor, timedShare, within } from './time.js';
+import {
+  isAsked,
+  keptFor,
+  minutesUntil,
+  mostEpochs,
+  secondsFor,
+  shortestOf,
+  timedShare,
+  within,
+  type Turn,
+} from './time.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -57,17 +67,16 @@ async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEve
     else if (row.measured === 'by rounds') yield* climbRounds(work, climber, plan);
     else {
       const { clock } = climber;
+      const turn = (): Turn => ({ planned, situation, left: clock.left(), expected: clock.expected });
       yield* climber.attempt({
         ...plan,
+        ...(row.smaller ? { leastSeconds: shortestOf(plan) } : {}),
         what: row.what,
         bar: barOf(row, work),
         teacher: row.teacher !== undefined,
         isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
-        secondsFor: () =>
-          secondsFor(plan, {
-            ...{ planned, situation, left: clock.left(), expected: clock.expected },
-            beside: (climber.beside() ?? 0) * chain.parts.length,
-          }),
+        secondsFor: () => secondsFor(plan, { ...turn(), beside: (climber.beside() ?? 0) * chain.parts.length }),
+        kept: () => keptFor(plan, turn()),
         train: (seconds) => trainRung(work, climber, { plan, row, seconds }),
       });
     }

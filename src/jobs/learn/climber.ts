@@ -53,6 +53,8 @@ interface Attempt {
   asPlanned?(took: number): number;
   /** What it may take when its turn comes; default: all that is left. */
   secondsFor?(): number;
+  /** What is kept for a student that follows; default 0. */
+  kept?(): number;
   /** Trains within so many seconds; undefined: it takes what it takes. */
   train(seconds: number | undefined): AsyncGenerator<RunEvent, Trained, undefined>;
 }
@@ -135,9 +137,10 @@ export function createClimber(work: Climb): Climber {
       const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
       const [finished, spent] = [ladder.finished(name), ladder.spentOn(name)];
-      const left = clock.left(),
+      const kept = attempt.kept?.() ?? 0,
+        left = clock.left() - kept,
         least = Math.max(clock.expected(besideSeconds), clock.expected(leastSeconds) - spent);
-      if (best !== undefined && !finished && least > left) return yield* skip(told, tooLong(least, left));
+      if (best !== undefined && !finished && least > left) return yield* skip(told, tooLong(least, { left, kept }));
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const given =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? left);
@@ -186,9 +189,11 @@ function expectedOf(
   return beside === undefined ? took : Math.max(0, took - beside * runs.size) + besideSeconds;
 }
 
-/** Why something does not begin. */
-export const tooLong = (least: number, left: number): string =>
-  `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left`;
+/** Why something does not begin: of the time left, some is kept for a student. */
+export function tooLong(least: number, { left, kept }: { readonly left: number; readonly kept: number }): string {
+  const beside = kept > 0 ? `, beside ${Math.ceil(kept)} s that are kept for the student` : '';
+  return `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
+}
 
 /**
  * Work that is left when the time is over (the result is undefined), unless a training in it has made steps: such a

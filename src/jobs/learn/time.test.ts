@@ -5,7 +5,7 @@ import type { Part } from '../parts.js';
 import { describePlan, type TimedPlan } from './plan.js';
 import { whyEpochs } from './rounds.js';
 import type { Situation } from './rungs.js';
-import { forSmaller, minutesUntil, secondsFor, timetable } from './time.js';
+import { forSmaller, keptFor, minutesUntil, secondsFor, shortestOf, timetable, type Turn } from './time.js';
 
 const situation: Situation = {
   options: {},
@@ -79,13 +79,26 @@ test('FixMatch leaves what follows it at least half of the time, where that need
 test('rounds leave a smaller network its least wherever that fits, on a slow machine too', () => {
   const planned: PlannedRung[] = [
     { name: 'rounds', expectedSeconds: 60, leastSeconds: 20 },
-    { name: 'distillation', expectedSeconds: 30, leastSeconds: 25, mostSeconds: 90 },
+    { name: 'supervised', expectedSeconds: 60, leastSeconds: 20 },
+    { name: 'distillation', expectedSeconds: 30, leastSeconds: 25, besideSeconds: 20, mostSeconds: 90 },
   ];
-  const kept = (left: number, slower: number): number =>
-    forSmaller({ planned, situation: pretrained, left, expected: (seconds) => slower * seconds }, left);
+  const turn = (left: number, slower: number): Turn => ({
+    ...{ planned, situation: pretrained, left },
+    expected: (seconds) => slower * seconds,
+  });
+  const kept = (left: number, slower: number, all = left): number => forSmaller(turn(left, slower), all);
   assert.equal(kept(100, 1), 30, 'what it takes');
   assert.equal(kept(60, 2), 50, 'more than half of the time');
   assert.equal(kept(40, 2), 0, 'where it does not fit the rounds have all');
+  assert.equal(kept(47, 2, 60), 47, 'what was kept for it stays: it can be begun with half of its least steps');
+  assert.equal(kept(44, 2, 60), 0, 'until it cannot');
+  // What fine-tunes leaves it the same; itself it has all.
+  assert.deepEqual(
+    planned.map((plan) => keptFor(plan, turn(60, 2))),
+    [50, 50, 0],
+  );
+  assert.equal(secondsFor(planned[2]!, turn(60, 2)), 60);
+  assert.equal(shortestOf(planned[2]!), 22.5);
 });
 
 test('a stage of several trainings ends in time, however long the first of them took to begin', () => {

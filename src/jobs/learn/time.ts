@@ -42,8 +42,8 @@ export interface Turn {
 
 /**
  * What a technique may take when its turn comes: its share, though not what those after it need at least, as far as
- * half of the time goes; where that is too little for the next one, all that is left, as nothing would follow. Rounds
- * leave a smaller network its part; others have all that is left.
+ * half of the time goes; where that is too little for the next one, all that is left, as nothing would follow. Others
+ * have all that is left beside what is kept for a smaller network.
  */
 export function secondsFor(plan: PlannedRung, turn: Turn): number {
   const { planned, situation, left, beside = 0, expected = (seconds) => seconds } = turn;
@@ -56,7 +56,16 @@ export function secondsFor(plan: PlannedRung, turn: Turn): number {
     if ((needs[0] ?? 0) > left / 2) return left;
     return Math.min(share * left, Math.max(left / 2, left - kept));
   }
-  return rowOf(plan).measured === 'by rounds' ? left - forSmaller(turn, left) : left;
+  return left - keptFor(plan, turn);
+}
+
+/** What a technique that trains layers leaves a smaller network that follows; where time is shared out: nothing. */
+export function keptFor(plan: PlannedRung, turn: Turn): number {
+  const { planned, situation, left } = turn,
+    row = rowOf(plan);
+  if (left === Infinity || row.smaller || row.measured === 'by itself') return 0;
+  if (timedShare(situation, row) !== undefined || smallerAfter(plan, planned) === undefined) return 0;
+  return forSmaller(turn, left);
 }
 
 /** What a smaller network takes at least, where one follows. */
@@ -66,11 +75,24 @@ export const leastOfSmaller = (planned: readonly PlannedRung[]): number => {
 };
 
 const smallerIn = (planned: readonly PlannedRung[]): PlannedRung | undefined =>
-  planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+  planned.find((plan) => rowOf(plan).smaller && plan.skip === undefined);
+
+const smallerAfter = (plan: PlannedRung, planned: readonly PlannedRung[]): PlannedRung | undefined =>
+  smallerIn(planned.slice(planned.findIndex(({ name }) => name === plan.name) + 1));
+
+/**
+ * Below what a smaller network is not begun that time was kept for: with half of the steps of its shortest form. What
+ * takes a little longer than planned does not cost it its turn.
+ */
+export const shortestOf = (plan: PlannedRung): number => {
+  const { besideSeconds = 0 } = plan;
+  return besideSeconds + Math.max(0, leastOf(plan) - besideSeconds) / 2;
+};
 
 /**
  * What rounds leave a smaller network: what it takes, and where there is much time (`all`, when rounds begin) the share
- * of it that helps it more than one round more does; up to half of what is left, though its least wherever it fits.
+ * of it that helps it more than one round more does; up to half of what is left, though its least wherever it fits in
+ * all, and from then on as long as it can be begun.
  */
 export function forSmaller({ planned, left, expected = (seconds) => seconds }: Turn, all: number): number {
   const after = smallerIn(planned);
@@ -78,7 +100,8 @@ export function forSmaller({ planned, left, expected = (seconds) => seconds }: T
   const { mostSeconds = usualOf(after) } = after;
   const wanted = Math.max(usualOf(after), Math.min(mostSeconds, ladder.smallerTimes.share * all));
   const least = expected(leastOf(after));
-  return least > left ? 0 : Math.max(least, Math.min(left / 2, expected(wanted)));
+  if (least > all || expected(shortestOf(after)) > left) return 0;
+  return Math.min(left, Math.max(least, Math.min(left / 2, expected(wanted))));
 }
 
 /** What of a plan was trained by sessions before. */
