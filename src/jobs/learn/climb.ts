@@ -7,26 +7,26 @@ import { isBetterThanChance } from '../../evaluate/metrics.js';
 import { isSmallerThan } from '../../models/size.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
-import { ladder, pseudoLabels } from '../../options/recipes.js';
-import type { StepsTime } from '../../runs/context.js';
+import { pseudoLabels } from '../../options/recipes.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import { omitRun, rightAsGuessing, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
-import { createClimber, type Climb, type Climber, type LearnEvent } from './climber.js';
+import { climbSmaller, teachByConsensus, type Teaching } from './climb-smaller.js';
+import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
 import type { Bar, Trained } from './judge.js';
 import { teachesOnce } from './plan.js';
-import { describeLabels, labelsBy, teachSmaller } from './rounds.js';
+import { describeLabels, labelsBy } from './rounds.js';
 import { rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
 import {
-  isAsked,
   keptFor,
   minutesUntil,
   mostEpochs,
   secondsFor,
   shortestOf,
+  spare,
   timedShare,
   within,
   type Turn,
@@ -60,27 +60,39 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
 }
 
 async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEvent, void, undefined> {
-  const { chain, planned, situation, budget } = work;
-  for (const plan of planned) {
-    const row = rungs[plan.name as RungName];
-    if (plan.skip !== undefined) yield* climber.skip({ ...plan, what: row.what }, plan.skip);
-    else if (row.measured === 'by rounds') yield* climbRounds(work, climber, plan);
-    else {
-      const { clock } = climber;
-      const turn = (): Turn => ({ planned, situation, left: clock.left(), expected: clock.expected });
-      yield* climber.attempt({
-        ...plan,
-        ...(row.smaller ? { leastSeconds: shortestOf(plan) } : {}),
-        what: row.what,
-        bar: barOf(row, work),
-        teacher: row.teacher !== undefined,
-        isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
-        secondsFor: () => secondsFor(plan, { ...turn(), beside: (climber.beside() ?? 0) * chain.parts.length }),
-        kept: () => keptFor(plan, turn()),
-        train: (seconds) => trainRung(work, climber, { plan, row, seconds }),
-      });
-    }
+  for (const plan of work.planned) {
+    const { what, measured, smaller } = rungs[plan.name as RungName];
+    const attempt = (teaching?: Teaching): AsyncGenerator<LearnEvent, unknown, undefined> =>
+      climber.attempt(attemptOf(work, climber, plan, teaching));
+    if (plan.skip !== undefined) yield* climber.skip({ ...plan, what }, plan.skip);
+    else if (measured === 'by rounds') yield* climbRounds(work, climber, plan);
+    else if (smaller) yield* climbSmaller(work, climber, { name: plan.name, what }, attempt);
+    else yield* attempt();
   }
+}
+
+/** A technique of the plan, or one more student. */
+function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: Teaching): Attempt {
+  const { chain, planned, situation, budget } = work,
+    { clock } = climber;
+  const row = rungs[plan.name as RungName];
+  const turn = (): Turn => ({ planned, situation, left: clock.left(), expected: clock.expected });
+  return {
+    ...plan,
+    what: row.what,
+    ...(teaching ? { ...omit(teaching, ['teacher']), leastSeconds: shortestOf(plan) } : {}),
+    bar: barOf(row, work),
+    teacher: row.teacher !== undefined,
+    isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
+    secondsFor: () => secondsFor(plan, { ...turn(), beside: (climber.beside() ?? 0) * chain.parts.length }),
+    kept: () => keptFor(plan, turn()),
+    train: (seconds) =>
+      trainRung(work, climber, {
+        ...{ plan, row, seconds },
+        name: teaching?.name ?? plan.name,
+        best: teaching?.teacher ?? climber.best(),
+      }),
+  };
 }
 
 /** What a technique has to show on held-out labels: a smaller network is worth a loss within the interval. */
@@ -130,21 +142,25 @@ function* warnOfGuessing({ name, stage }: Trained, classes: number): Generator<R
   };
 }
 
-/** Of the time that a training has, this share is kept free. */
-const spare = 0.05;
+interface Training {
+  readonly plan: PlannedRung;
+  readonly row: RungPlan;
+  readonly name: string;
+  /** What is kept so far, or of a student its teacher. */
+  readonly best: Trained | undefined;
+  readonly seconds: number | undefined;
+}
 
 /** Trains a rung: on every part, or where it holds labels out itself on the whole. */
 async function* trainRung(
   work: Climb,
   climber: Climber,
-  { plan, row, seconds }: { readonly plan: PlannedRung; readonly row: RungPlan; readonly seconds: number | undefined },
+  { plan, row, name, best, seconds }: Training,
 ): AsyncGenerator<RunEvent, Trained, undefined> {
   const { chain, situation, elapsed } = work;
-  const { parts } = chain,
-    { name } = plan;
+  const { parts } = chain;
   const began = elapsed(),
     folder = spelled(name);
-  const best = climber.best();
   const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
   const place = join('rungs', folder);
   if (row.measured === 'by itself') {
@@ -160,33 +176,8 @@ async function* trainRung(
     const options = isOwn ? undefined : own;
     return { name, model: own.model!, stage, options, labels: labels && { ...labels, teacher: name } };
   }
-  const agreed = consensusOf(climber);
-  if (row.teacher === 'distils' && agreed) {
-    // Two looks at the features of a network that is smaller than the one that was looked at before.
-    const looks = climber.clock.expected(plan.besideSeconds ?? 0);
-    const minutes = seconds && Math.max(1, (1 - 2 * spare) * (seconds - looks)) / 60;
-    // The last look takes at least as long as the first one did.
-    const time = (head = 0): StepsTime | undefined => {
-      const follows = Math.max(looks / 2, head);
-      return seconds === undefined
-        ? undefined
-        : { left: () => began + (1 - spare) * seconds - elapsed() - follows, follows };
-    };
-    const smaller = {
-      name,
-      folder: place,
-      student: situation.options.student!,
-      best: agreed.stage,
-      situation,
-      minutes,
-      time,
-      times: work.budget < Infinity && !isAsked(row, situation) ? ladder.smallerTimes.most : ladder.smallerTimes.usual,
-    };
-    const stage = yield* teachSmaller(chain, smaller);
-    const { data } = chain.whole;
-    const labels = describeLabels(data, await labelsBy(stage.run, data), await labelsBy(agreed.stage.run, data));
-    return { name, model: smaller.student, stage, labels: { ...labels, teacher: name } };
-  }
+  if (row.teacher === 'distils' && best && isConsensus(best))
+    return yield* teachByConsensus(work, climber, { name, teacher: best, plan, row, seconds });
   const teacher = row.teacher && (yield* inAllParts(chain, best!));
   const labels =
     row.teacher === undefined || row.teacher === 'distils'
@@ -221,8 +212,5 @@ async function* inAllParts(
   return yield* chain.stage(`${name} for every fold`, join('rungs', `${spelled(name)}-in-folds`), options);
 }
 
-/** The rung that is kept, if it is a consensus on the features of a network. */
-function consensusOf(climber: Climber): Trained | undefined {
-  const best = climber.best();
-  return best?.labels === undefined || best.options?.mode !== 'consensus' ? undefined : best;
-}
+/** Whether a rung is a consensus on the features of a network. */
+const isConsensus = ({ labels, options }: Trained): boolean => labels !== undefined && options?.mode === 'consensus';

@@ -33,7 +33,7 @@ export interface Climb {
 }
 
 /** What may be tried. */
-interface Attempt {
+export interface Attempt {
   readonly name: string;
   readonly what: string;
   /** In the time given, as the record says. */
@@ -44,6 +44,8 @@ interface Attempt {
   readonly leastSeconds?: number | undefined;
   /** Of a technique that takes a share of the time: what its trainings take beside their steps, as planned. */
   readonly besideSeconds?: number | undefined;
+  /** What it is measured against; default: the rung that is kept so far. */
+  readonly below?: Trained | undefined;
   /** What it has to show to be kept; default: no loss. */
   readonly bar?: Bar | undefined;
   readonly teacher?: boolean | undefined;
@@ -65,6 +67,8 @@ export interface Climber {
   best(): Trained | undefined;
   /** A rung that was trained, by its name. */
   trained(name: string): Trained | undefined;
+  /** All that were trained. */
+  all(): readonly Trained[];
   /** Seconds that the last training of this session took beside its steps. */
   beside(): number | undefined;
   /** Whether a session before has finished a rung of this name. */
@@ -121,6 +125,7 @@ export function createClimber(work: Climb): Climber {
     spentOn: ladder.spentOn,
     best: () => best,
     trained: (name) => stages.get(name),
+    all: () => [...stages.values()],
     beside: () => beside,
     hasWorked: () => hasWorked,
     skip,
@@ -133,17 +138,14 @@ export function createClimber(work: Climb): Climber {
     },
     async *attempt(attempt) {
       const { name, what, expectedSeconds, bar, teacher, isShared, train } = attempt;
-      const { usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
       const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
       const [finished, spent] = [ladder.finished(name), ladder.spentOn(name)];
-      const kept = attempt.kept?.() ?? 0,
-        left = clock.left() - kept,
-        least = Math.max(clock.expected(besideSeconds), clock.expected(leastSeconds) - spent);
-      if (best !== undefined && !finished && least > left) return yield* skip(told, tooLong(least, { left, kept }));
+      const { least, ...time } = timeOf(attempt, clock, spent);
+      if (best !== undefined && !finished && least > time.left) return yield* skip(told, tooLong(least, time));
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const given =
-        budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? left);
+        budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? time.left);
       const began = work.elapsed();
       const soFar = (): number => spent + work.elapsed() - began;
       if (!finished) underWay = () => ({ name, seconds: soFar() });
@@ -166,7 +168,7 @@ export function createClimber(work: Climb): Climber {
       clock.done({ expected, took });
       beside = trained.stage.beside ?? beside;
       if (trained.labels) labelled.push({ ...trained.labels, name, round: numberOf(name, labelled) });
-      const judged = judge({ trained, before: [...stages.values()], below: best, bar });
+      const judged = judge({ trained, before: [...stages.values()], below: attempt.below ?? best, bar });
       stages.set(name, trained);
       if (judged.kept) best = trained;
       yield* add({ ...told, ...described(work, trained, finished || spent > 0 ? took : undefined), ...judged });
@@ -189,8 +191,21 @@ function expectedOf(
   return beside === undefined ? took : Math.max(0, took - beside * runs.size) + besideSeconds;
 }
 
+/** Seconds for an attempt of which so many were spent before: the least it still takes, what is left and is kept. */
+function timeOf(attempt: Attempt, { left, expected }: Clock, spent: number): TimeLeft & { readonly least: number } {
+  const { expectedSeconds, usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
+  const kept = attempt.kept?.() ?? 0;
+  return { least: Math.max(expected(besideSeconds), expected(leastSeconds) - spent), left: left() - kept, kept };
+}
+
+interface TimeLeft {
+  /** Beside what is kept for a student that follows. */
+  readonly left: number;
+  readonly kept: number;
+}
+
 /** Why something does not begin: of the time left, some is kept for a student. */
-export function tooLong(least: number, { left, kept }: { readonly left: number; readonly kept: number }): string {
+export function tooLong(least: number, { left, kept }: TimeLeft): string {
   const beside = kept > 0 ? `, beside ${Math.ceil(kept)} s that are kept for the student` : '';
   return `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
 }

@@ -284,7 +284,10 @@ function timeOf(plan: PlannedRung, { tried, left, budget }: Times): string {
   if (plan.skip !== undefined) return `skipped, ${plan.skip}`;
   const before = trainedBefore(plan, tried),
     isRounds = rungs[plan.name as RungName].measured === 'by rounds';
-  if (before.length > 0 && !isRounds) return `done in ${timeText(secondsOf(before))}`;
+  if (before.length > 0 && !isRounds) {
+    const again = rungs[plan.name as RungName].smaller ? ', again if another teacher is kept and time is left' : '';
+    return `done in ${timeText(secondsOf(before))}${again}`;
+  }
   const seconds = secondsToCome(plan, tried),
     least = plan.leastSeconds ?? usualOf(plan);
   const done = before.length > 0 ? `${before.length} done, ` : '';

@@ -7,10 +7,12 @@ import type { LadderFile, RunConfig } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { blobBackbone } from '../../testing/blob-backbone.js';
-import { blobs } from '../../testing/blobs.js';
+import { blobs, blobTraining } from '../../testing/blobs.js';
 import { busyClock } from '../../testing/busy-clock.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
+import type { TrainOptions } from '../../runs/resolve.js';
+import { train } from '../../runs/train.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
 
 useOwnCache();
@@ -131,4 +133,39 @@ test('a training that was begun without a time ends by the one that its run goes
   assert.ok(minutes! > 1 && Math.abs(minutes! - record(out).budgetMinutes!) < 0.02, 'the time of both sessions');
   const card = readFileSync(runFiles.card.in(out), 'utf8');
   assert.match(card, new RegExp(`Command: pupil learn .*--minutes ${minutes}`));
+});
+
+test('a smaller network is taught again where more time brought a better teacher, and only then', async (t) => {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const backbone = await blobBackbone(join(at, 'backbone'));
+  const { run: student } = await train(data, { ...blobTraining, size: 12, epochs: 2, out: join(at, 'small') });
+  const pass = busyClock(t);
+  let phase = '';
+  const options = { ...backbone, labelsPerClass: 4, student, rungs: [...rungs, 'distillation'] as const, minutes: 25 };
+  const short = await learned(data, { ...options, out }, (event) => {
+    if (event.type === 'phase') phase = event.name;
+    if (event.type === 'step' && phase.startsWith('round 1: student')) pass(400);
+  });
+  assert.deepEqual(trained(short), ['probe', 'consensus', 'round 1', 'distillation']);
+  const settings = async (name: string): Promise<TrainOptions> =>
+    ((await runFiles.config.read(join(out, 'rungs', name, 'head'))) as RunConfig<TrainOptions>).settings;
+  assert.deepEqual((await settings('distillation')).teachers, [join(out, 'rungs', 'round-1', 'consensus')]);
+
+  const more = await learned(data, { resume: out, minutes: 25, threads: 1, workers: 0 });
+  const names = trained(more),
+    last = names.filter((name) => name.startsWith('round')).at(-1)!;
+  assert.ok(last !== 'round 1' && more.rungs.some(({ name, kept }) => name === last && kept), names.join());
+  assert.deepEqual(names.slice(-2), ['distillation', 'distillation 2']);
+  assert.equal(more.rungs.at(-1)!.what, `the same, taught by ${last}`);
+  const taughtBy = (await settings('distillation-2')).teachers;
+  assert.deepEqual(taughtBy, [join(out, 'rungs', last.replace(' ', '-'), 'consensus')]);
+
+  // Nothing better teaches it now.
+  const lines: string[] = [];
+  const again = await learned(data, { resume: out, minutes: 25, threads: 1, workers: 0 }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  assert.equal(trained(again).filter((name) => name.startsWith('distillation')).length, 2, trained(again).join());
+  assert.match(lines.join('\n'), /distillation: done in [\d.]+ s, again if another teacher is kept/);
 });

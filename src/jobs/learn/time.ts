@@ -28,6 +28,9 @@ const leastOf = (plan: PlannedRung): number => plan.leastSeconds ?? usualOf(plan
 
 const rowOf = ({ name }: PlannedRung): RungPlan => rungs[name as RungName];
 
+/** Of the time that a training has, this share is kept free. */
+export const spare = 0.05;
+
 /** The turn of a technique. */
 export interface Turn {
   readonly planned: readonly PlannedRung[];
@@ -104,12 +107,14 @@ export function forSmaller({ planned, left, expected = (seconds) => seconds }: T
   return Math.min(left, Math.max(least, Math.min(left / 2, expected(wanted))));
 }
 
-/** What of a plan was trained by sessions before. */
+/** What of a plan was trained by sessions before; of a smaller network each time that it was taught. */
 export const trainedBefore = (plan: PlannedRung, tried: readonly Rung[]): Rung[] =>
-  tried.filter(
-    ({ name, skipped }) =>
-      skipped !== true && (rowOf(plan).measured === 'by rounds' ? roundNumber(name) !== undefined : name === plan.name),
-  );
+  tried.filter(({ name, skipped }) => {
+    if (skipped === true) return false;
+    const row = rowOf(plan);
+    if (row.measured === 'by rounds') return roundNumber(name) !== undefined;
+    return name === plan.name || (row.smaller === true && name.startsWith(`${plan.name} `));
+  });
 
 export const secondsOf = (tried: readonly Rung[]): number => tried.reduce((sum, { seconds = 0 }) => sum + seconds, 0);
 
