@@ -18,7 +18,7 @@ import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent 
 import type { Bar, Trained } from './judge.js';
 import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy } from './rounds.js';
-import { rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
+import { knowsLess, rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
 import {
   keptFor,
@@ -81,7 +81,7 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
     ...plan,
     what: row.what,
     ...(teaching ? { ...omit(teaching, ['teacher']), leastSeconds: shortestOf(plan) } : {}),
-    bar: barOf(row, work),
+    bar: barOf(plan.name as RungName, work),
     teacher: row.teacher !== undefined,
     isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
     secondsFor: () => secondsFor(plan, { ...turn(), beside: (climber.beside() ?? 0) * chain.parts.length }),
@@ -95,9 +95,14 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
   };
 }
 
-/** What a technique has to show on held-out labels: a smaller network is worth a loss within the interval. */
-const barOf = ({ smaller: isStudent }: RungPlan, { smaller, network }: Climb): Bar | undefined =>
-  isStudent && smaller ? (isSmallerThan(smaller, network) ? 'as good' : 'better') : undefined;
+/**
+ * What a technique has to show on held-out labels: a smaller network is worth a loss within the interval, and what
+ * learns from labels alone replaces rounds where it is right more often.
+ */
+function barOf(name: RungName, { situation, smaller, network }: Climb): Bar | undefined {
+  if (rungs[name].smaller && smaller) return isSmallerThan(smaller, network) ? 'as good' : 'better';
+  return situation.mode !== 'scratch' && knowsLess(name, situation) ? 'more right' : undefined;
+}
 
 /** The files of the rung that is kept become those of the run. */
 async function* keepBest(

@@ -21,7 +21,7 @@ import {
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { canChoose, type Part } from '../parts.js';
 import { epochsOf, isReported, roundsOf, whyEpochs } from './rounds.js';
-import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
+import { knowsLess, rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 import { mostEpochs, secondsOf, secondsToCome, timedShare, timetable, trainedBefore, usualOf } from './time.js';
 
 /** What takes how long, and for what. */
@@ -254,17 +254,18 @@ function heldOut(situation: Situation, parts: readonly Part[], planned: readonly
     return `none: no labels are held out; ${how}`;
   }
   if (parts.length === 1) return 'the same held-out images for every technique';
-  const inParts = planned.some(({ name, skip }) => {
+  const inParts = planned.filter(({ name, skip }) => {
     const row = rungs[name as RungName];
     return skip === undefined && row.measured === undefined && !teachesOnce(row, situation);
   });
-  if (!inParts) {
+  if (inParts.every(({ name }) => knowsLess(name as RungName, situation))) {
     const { data } = parts.at(-1)!;
     const alone = labelsOfClasses(data).filter((count) => count === 1).length;
     const byHand = data.samples.some((sample) => !isFair(sample) && sample.label >= 0);
+    const folds = inParts.map(({ name }) => `; ${name} in ${parts.length - 1} folds`).join('');
     return (
       `every label ${byHand ? 'that a person gave ' : ''}${alone > 0 ? 'of a class that has several ' : ''}` +
-      'is held out once, in closed form'
+      `is held out once, in closed form${folds}`
     );
   }
   return parts.length === 2

@@ -193,14 +193,15 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
 
 /**
  * What is tried. Where nothing is named: consensus and rounds, wherever there are features and most
- * images have no label; they bring more in less time than what trains on labels alone.
+ * images have no label; they bring more in less time than what trains on labels alone, which has the time that they
+ * leave.
  */
 export function triedRungs(situation: Situation): readonly RungName[] {
   if (situation.options.rungs !== undefined) return situation.options.rungs;
   const tried = startsFromScratch(situation)
     ? fromScratch(situation)
     : fewUnlabelled(situation) === undefined && situation.mode !== 'scratch'
-      ? (['probe', 'consensus', 'rounds', 'distillation'] as const)
+      ? (['probe', 'consensus', 'rounds', 'supervised', 'distillation'] as const)
       : rungNames.filter((name) => name !== 'rounds');
   return situation.options.student === undefined ? tried.filter((name) => name !== 'distillation') : tried;
 }
@@ -209,9 +210,19 @@ export function triedRungs(situation: Situation): readonly RungName[] {
 export const startsFromScratch = (situation: Situation): boolean =>
   situation.mode === 'scratch' && situation.options.rungs === undefined && fewUnlabelled(situation) === undefined;
 
-/** Whether nothing is trained once for each fold: then every label can be held out once. */
+/** Whether a technique learns from the labels alone after rounds have learned from all images. */
+export const knowsLess = (name: RungName, situation: Situation): boolean => {
+  const tried = triedRungs(situation);
+  return rungs[name].reads.includes('epochs') && tried.slice(0, tried.indexOf(name)).includes('rounds');
+};
+
+/**
+ * Whether nothing is trained once for each fold, but what comes after rounds: then every label can be held out once.
+ */
 export const measuredInClosedForm = (situation: Situation): boolean =>
-  triedRungs(situation).every((name) => rungs[name].measured !== undefined || rungs[name].teacher === 'distils');
+  triedRungs(situation).every(
+    (name) => rungs[name].measured !== undefined || rungs[name].teacher === 'distils' || knowsLess(name, situation),
+  );
 
 /** What every rung is trained with. */
 export const sharedOptions = (settings: LearnOptions): TrainOptions =>
