@@ -20,6 +20,9 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { encodePng } from './image/decode.js';
 import { imageOf } from './image/image.js';
+import { skipWithoutChromium } from './testing/browser.js';
+import { goTo, visit } from './testing/studio-page.js';
+import { startProgram } from './testing/studio-program.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const built = existsSync(join(root, 'dist/cli/main.js')) && existsSync(join(root, 'dist/index.js'));
@@ -107,9 +110,9 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
   const pupil = (...argv: string[]) => run(project, 'npx', 'pupil', ...argv);
   const installed = (name: string): string => join(project, 'node_modules', name);
   /** A test that needs what npm downloads, which only a machine of CI must reach. */
-  const tested = (name: string, body: () => void | Promise<void>): void => {
+  const tested = (name: string, body: (t: TestContext) => void | Promise<void>): void => {
     test(name, { timeout: 600_000 }, async (t: TestContext) => {
-      if (unreachable === undefined) await body();
+      if (unreachable === undefined) await body(t);
       else t.skip(`needs the network: ${unreachable}`);
     });
   };
@@ -222,6 +225,48 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
     const predicted = pupil('predict', 'run', 'digit.png', '--json');
     assert.equal(predicted.status, 0, predicted.stderr);
     assert.match(predicted.stdout, /"label":"\d"/);
+  });
+
+  // Below the last test's run and its picture of a digit.
+  tested('serves the studio with all that its page and models in the page need', async (t) => {
+    const place = { program: join(installed('pupil'), 'dist/cli/main.js'), cwd: project, env: environment() };
+    mkdirSync(join(project, 'photos'));
+    cpSync(join(project, 'digit.png'), join(project, 'photos/digit.png'));
+    const studio = await startProgram(t, ['studio', 'photos'], place);
+    const images = await studio.window.get<{ path: string }[]>('/api/images');
+    assert.deepEqual(
+      images.map(({ path }) => path),
+      ['digit.png'],
+    );
+    const asked = new Set<string>();
+    /** Fetches a file of the page, and those that it names. */
+    const fetched = async (address: string): Promise<void> => {
+      if (asked.has(address)) return;
+      asked.add(address);
+      const { status, bytes } = await studio.window.getBytes(address);
+      assert.equal(status, 200, address);
+      if (/\.(wasm|ttf)$/.test(address)) return assert.ok(bytes.length > 10_000, address);
+      const named = Buffer.from(bytes)
+        .toString()
+        .matchAll(/(?:\/?(?:assets|ort|fonts)\/[\w.-]+|\bworker-[\w-]+)\.(?:js|mjs|css|ttf)\b/g);
+      for (const [file] of named) await fetched(new URL(file, new URL(address, 'http://studio')).pathname);
+    };
+    await fetched('/');
+    for (const build of ['', '.asyncify'])
+      for (const file of ['mjs', 'wasm']) await fetched(`/ort/ort-wasm-simd-threaded${build}.${file}`);
+    const built = readdirSync(join(installed('pupil'), 'dist/studio/page/assets')).map((name) => `/assets/${name}`);
+    assert.ok(built.length > 3);
+    for (const file of [...built, '/ort/ort.wasm.min.mjs', '/fonts/pt-sans-400.ttf'])
+      assert.ok(asked.has(file), `${file}: ${[...asked].join(' ')}`);
+    await studio.kill();
+
+    if (skipWithoutChromium !== false) return t.diagnostic(`models in the page: ${skipWithoutChromium}`);
+    const { address } = await startProgram(t, ['try', 'run'], place);
+    const page = await visit(t, address);
+    await goTo(page, 'Try');
+    await page.getByLabel('Choose images').setInputFiles(join(project, 'digit.png'));
+    await page.getByRole('article', { name: 'digit.png' }).locator('.verdict').waitFor();
+    await page.getByText('The model runs in this browser').waitFor();
   });
 
   for (const [module, resolution] of [

@@ -8,6 +8,7 @@ import {
   meanInterval,
   measure,
   shareInterval,
+  wilson,
   softmax,
 } from './metrics.js';
 import { Random } from '../random.js';
@@ -88,6 +89,16 @@ test('the temperature of well-calibrated logits is one', () => {
     return c;
   });
   close(fitTemperature(logits, labels, classes), 1, 0.05);
+});
+
+test('the interval of all or none ends exactly there, and every interval holds its share', () => {
+  for (let count = 1; count < 300; count++) {
+    assert.deepEqual([wilson(0, count)[0], wilson(1, count)[1]], [0, 1], `${count}`);
+    for (const right of [0, 1, count >> 1, count]) {
+      const [low, high] = wilson(right / count, count);
+      assert.ok(0 <= low && low <= right / count && right / count <= high && high <= 1, `${right} of ${count}`);
+    }
+  }
 });
 
 test('intervals are those of Student t', () => {

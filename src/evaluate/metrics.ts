@@ -239,13 +239,14 @@ export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, 
   return Math.exp((low + high) / 2);
 }
 
-/** The 95% interval of a share of `count` (Wilson 1927). NaN for none. */
+/** The 95% interval of a share of `count` (Wilson 1927), which ends at 0 or 1 where none or all are. NaN for none. */
 export function wilson(share: number, count: number): [low: number, high: number] {
   const z = 1.96,
     z2 = z * z;
   const centre = (share + z2 / (2 * count)) / (1 + z2 / count);
   const half = (z / (1 + z2 / count)) * Math.sqrt((share * (1 - share)) / count + z2 / (4 * count * count));
-  return [centre - half, centre + half];
+  // Where the share is 0 or 1 rounding would leave it out, or go beyond it.
+  return [Math.max(0, Math.min(share, centre - half)), Math.min(1, Math.max(share, centre + half))];
 }
 
 /**

@@ -21,18 +21,28 @@ export interface Opened {
   readonly base: string;
 }
 
-/**
- * A window of the studio in which nothing may fail and nothing is asked from elsewhere; `expected`: what the
- * console may complain of; `gpu`: flags of the browser.
- */
-export async function openPage(
-  t: TestContext,
-  options: StudioOptions,
-  { expected = /status of 409|ERR_/, gpu }: { readonly expected?: RegExp; readonly gpu?: readonly string[] } = {},
-): Promise<Opened> {
+interface Bearable {
+  /** What the console may complain of. */
+  readonly expected?: RegExp;
+  /** Flags of the browser. */
+  readonly gpu?: readonly string[];
+}
+
+/** A window of a studio that is started, in which nothing may fail and nothing is asked from elsewhere. */
+export async function openPage(t: TestContext, options: StudioOptions, bearable: Bearable = {}): Promise<Opened> {
   const { address, window, ready } = await openStudio(t, options);
-  const browser = await openBrowser(t, gpu);
   await ready;
+  const page = await visit(t, address, bearable);
+  return { page, window, base: new URL('/', address).href };
+}
+
+/** Opens an address of a studio: nothing may fail, and nothing may be asked from elsewhere. */
+export async function visit(
+  t: TestContext,
+  address: string,
+  { expected = /status of 409|ERR_/, gpu }: Bearable = {},
+): Promise<Page> {
+  const browser = await openBrowser(t, gpu);
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(60_000);
   const problems: string[] = [];
@@ -46,7 +56,7 @@ export async function openPage(
   });
   t.after(() => assert.deepEqual(problems, []));
   await page.goto(address);
-  return { page, window, base: new URL('/', address).href };
+  return page;
 }
 
 export const sections = ['Start', 'Label', 'Check', 'Augment', 'Train', 'Try', 'Look'] as const;
