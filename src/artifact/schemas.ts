@@ -152,6 +152,16 @@ const agreementSchema = v.looseObject({
   options: named,
 });
 
+/** A training of a job that other processes may make (tasks.ts). */
+const taskSchema = v.looseObject({
+  title: text,
+  out: text,
+  hash: text,
+  samples: v.array(v.union([index, v.tuple([index, named])])),
+  options: named,
+  begun: v.looseObject({ folder: text, run: text }),
+});
+
 /** result.json: what trainings that build on another read of it. */
 const resultSchema = v.looseObject({
   run: text,
@@ -323,6 +333,7 @@ const schemas = {
   search: searchSchema,
   searchSettings: searchSettingsSchema,
   gap: gapSchema,
+  task: taskSchema,
 } as const;
 
 /** A file, or a part of one, that has a schema. */

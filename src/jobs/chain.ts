@@ -23,7 +23,7 @@ import { poolFor } from '../runs/train.js';
 import { announceChain } from './crew.js';
 import type { Shell } from './job.js';
 import { keepTraining } from './kept.js';
-import { labelPart, type LabelChoice } from './label/part.js';
+import { labelPart, type LabelChoice, type LabelPartOptions } from './label/part.js';
 import {
   canChoose,
   countsOf,
@@ -34,6 +34,7 @@ import {
   type Part,
   type PartsOptions,
 } from './parts.js';
+import type { TrainingTasks } from './shared-stages.js';
 import { runStage, type Stage, type TimedOptions } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -60,6 +61,8 @@ export interface ChainOptions<Settings> {
   readonly images: CheckedData;
   /** How the networks that take part see images. */
   readonly inputs: ChainInputs;
+  /** Offers other processes trainings on its parts, once the run of that folder has begun; default: none. */
+  readonly lead?: ((run: string) => Promise<TrainingTasks>) | undefined;
   /** Is told how many images there are before a run begins; throws what cannot be. */
   readonly refuse?: ((counts: Counts) => void) | undefined;
   readonly settings: Settings;
@@ -71,8 +74,8 @@ export interface ChainInputs {
   readonly looking: readonly Preprocessing[];
 }
 
-/** Options of one stage: for all parts, or for each. */
-export type StageOptions = TimedOptions | ((part: Part) => TimedOptions);
+/** Options of one stage: for all parts, or for each; `together`: where all are begun now, by so many processes. */
+export type StageOptions = TimedOptions | ((part: Part, together?: number) => TimedOptions);
 
 /** Labels of a teacher for each part. */
 export interface Labels {
@@ -138,7 +141,7 @@ function sizesWanted({ samples }: Dataset, { learning, looking }: ChainInputs): 
 /** Splits the images of a chain in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
   { command, begin, signal, closing, ranks, elapsed }: Shell<Settings>,
-  { settings, images, inputs, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
+  { settings, images, inputs, shared, told, open, folds, foldsBelow, oneFold, lead, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = images;
@@ -153,6 +156,8 @@ export async function openChain<Settings extends ChainSettings>(
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
   const crew = { ranks, images: dataset };
   await announceChain(crew, settings, run.path);
+  const tasks = await lead?.(run.path);
+  const sharing = tasks && { tasks, run: run.path, images: dataset, signal };
   const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
   // Of what is no training: those see to it themselves.
@@ -171,12 +176,13 @@ export async function openChain<Settings extends ChainSettings>(
           name,
           folder: run.file(folder),
           parts,
-          optionsFor: (part) =>
+          optionsFor: (part, together) =>
             tried({
               ...common,
               ...part.options,
-              ...(typeof options === 'function' ? options(part) : options),
+              ...(typeof options === 'function' ? options(part, together) : options),
             }),
+          sharing,
           ...stages,
         }),
       alone: (name, folder, options, data = whole.data) =>
@@ -193,26 +199,30 @@ export async function openChain<Settings extends ChainSettings>(
             }),
           ...stages,
         }),
-      async *label(teacher, name, choice) {
-        const files = new Map<Part, string>();
-        let described: Labels['described'] | undefined;
-        for (const part of parts) {
-          const file = run.file(join('pseudo-labels', pathFor(part, name)));
-          await makeFolder(dirname(file));
-          described = yield* labelPart({
-            part,
-            teacher: teacher.runs.get(part.folder)!,
-            file,
-            choice,
-            options: ofRank,
-            pool,
-          });
-          files.set(part, `${file}.parquet`);
-        }
-        return { files, described: described! };
+      label: (teacher, name, choice) => labelParts({ run, parts, pool, options: ofRank }, teacher, name, choice),
+      async *keep(stage, seconds = elapsed) {
+        await tasks?.clear();
+        yield* keepTraining(run, stage.run, { ...ofRank, data: whole.data, pool, seconds });
       },
-      keep: (stage, seconds = elapsed) => keepTraining(run, stage.run, { ...ofRank, data: whole.data, pool, seconds }),
     };
   };
   return over(allParts);
+}
+
+/** Labels of a teacher for each part, in files of a name. */
+async function* labelParts(
+  { run, parts, ...how }: Pick<Chain, 'run' | 'parts'> & Pick<LabelPartOptions, 'pool' | 'options'>,
+  teacher: Stage,
+  name: string,
+  choice: LabelChoice,
+): AsyncGenerator<RunEvent, Labels, undefined> {
+  const files = new Map<Part, string>();
+  let described: Labels['described'] | undefined;
+  for (const part of parts) {
+    const file = run.file(join('pseudo-labels', pathFor(part, name)));
+    await makeFolder(dirname(file));
+    described = yield* labelPart({ part, teacher: teacher.runs.get(part.folder)!, file, choice, ...how });
+    files.set(part, `${file}.parquet`);
+  }
+  return { files, described: described! };
 }

@@ -4,7 +4,7 @@
  */
 import { runFiles } from '../artifact/run-files.js';
 import { openDataset, withUnlabelled } from '../data/dataset.js';
-import type { Dataset, Sample } from '../data/sample.js';
+import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { isFrozen, machineOptions } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
@@ -15,6 +15,7 @@ import type { RunEvent, TrainResult } from '../runs/events.js';
 import { assertDivisible, assertSameImages, hashesOf } from '../runs/ranks.js';
 import { resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import { poolFor, trainAs, type Shared } from '../runs/train.js';
+import { imagesTold, toldImages, type ToldImages } from './told-images.js';
 
 /** Those that train the chain, and the images that each of them has opened. */
 export interface Crew {
@@ -32,11 +33,8 @@ interface Opened extends ReturnType<typeof hashesOf> {
   readonly run: string;
 }
 
-/** An image among those that were opened: its place there, and what differs from it. */
-type Told = number | readonly [place: number, changed: Partial<Sample>];
-
 /** What the others do next: a training on these images, or to end. */
-type Order = { readonly hash: string; readonly samples: readonly Told[] } | { readonly result: unknown };
+type Order = ToldImages | { readonly result: unknown };
 
 /** The first rank has opened the images and begun its run. */
 export async function announceChain(
@@ -60,7 +58,7 @@ export async function* trainInCrew(
   const { told: options, ...shared } = told;
   if (crew === undefined || crew.ranks.size === 1 || isFrozen(mode))
     return yield* trainAs('train', data, options, shared);
-  await crew.ranks.share<Order>({ hash: data.hash, samples: toldSamples(crew.images, data) });
+  await crew.ranks.share<Order>(toldImages(crew.images, data));
   return yield* trainAs('train', data, options, { ...shared, ranks: crew.ranks.part() });
 }
 
@@ -96,7 +94,7 @@ async function* followChain<Result>(
       if ('result' in order) return order.result as Result;
       const part = ranks.part();
       try {
-        yield* trainAs('train', samplesTold(images, order), machine, { pool, ranks: part });
+        yield* trainAs('train', imagesTold(images, order), machine, { pool, ranks: part });
       } catch {
         // The first rank knows it and decides: it goes on, or ends all at the next exchange.
       }
@@ -122,25 +120,3 @@ export function refuseUndivided({ ranks }: { readonly ranks: Ranks }, trainings:
     assertDivisible(techniqueOf(settings), settings, batchSize, ranks);
   }
 }
-
-function toldSamples(images: Dataset, { samples }: Dataset): Told[] {
-  const places = new Map(images.samples.map(({ path }, place) => [path, place]));
-  return samples.map((sample) => {
-    const place = places.get(sample.path)!,
-      was = images.samples[place]!;
-    if (was === sample) return place;
-    const changed = Object.entries(sample).filter(([name, value]) => was[name as keyof Sample] !== value);
-    return changed.length === 0 ? place : [place, Object.fromEntries(changed)];
-  });
-}
-
-const samplesTold = (
-  images: Dataset,
-  { hash, samples }: { readonly hash: string; readonly samples: readonly Told[] },
-): Dataset => ({
-  ...images,
-  hash,
-  samples: samples.map((told) =>
-    typeof told === 'number' ? images.samples[told]! : { ...images.samples[told[0]]!, ...told[1] },
-  ),
-});

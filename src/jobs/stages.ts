@@ -10,8 +10,10 @@ import type { RunEvent, TrainResult } from '../runs/events.js';
 import { tap } from '../runs/relay.js';
 import type { OpenModel } from '../runs/open-once.js';
 import { useful, type TrainOptions } from '../runs/resolve.js';
+import type { Shared } from '../runs/train.js';
 import { trainInCrew, type Crew } from './crew.js';
 import { pathFor, type Part } from './parts.js';
+import { trainTogether, type Sharing } from './shared-stages.js';
 
 export interface Stage {
   readonly name: string;
@@ -40,7 +42,8 @@ export interface StageOptions {
   /** Where its run on the whole goes; those on parts go beside it. */
   readonly folder: string;
   readonly parts: readonly Part[];
-  readonly optionsFor: (part: Part) => TimedOptions;
+  /** `together`: where all parts are begun at this moment, by so many processes. */
+  readonly optionsFor: (part: Part, together?: number) => TimedOptions;
   /** What a run that goes on is told anew. */
   readonly machine: TrainOptions;
   /** Where decoded images are shared. */
@@ -48,59 +51,31 @@ export interface StageOptions {
   readonly open?: OpenModel | undefined;
   /** Those that train together; default this process alone. */
   readonly crew?: Crew | undefined;
+  /** How parts are shared with other processes; default not at all. */
+  readonly sharing?: Sharing | undefined;
   /** Warnings of the stages before, which are not given again; those of this one are added. */
   readonly told?: Set<string> | undefined;
 }
 
 /**
- * Trains part after part. What is finished is not trained again and keeps no checkpoints; what was
- * interrupted goes on.
+ * Trains part after part, or shares them with other processes. What is finished is not trained again and keeps no
+ * checkpoints; what was interrupted goes on.
  */
-export async function* runStage({
-  name,
-  folder,
-  parts,
-  optionsFor,
-  machine,
-  pool,
-  open,
-  crew,
-  told = new Set(),
-}: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
+export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
+  const { name, folder, parts } = options;
+  const besides: number[] = [];
+  const sharing = parts.length > 1 ? options.sharing : undefined;
+  const secondsBefore = sharing ? await secondsIn(parts.map((part) => pathFor(part, folder))) : 0,
+    began = performance.now();
+  if (sharing) yield* shareParts(options, sharing, besides);
+  else for (const part of parts) yield* trainPart(options, part, besides);
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>();
-  const besides: number[] = [];
   let seconds = 0,
     completed: number | undefined,
     result: TrainResult | undefined;
   for (const part of parts) {
     const out = pathFor(part, folder);
-    if (!(await runFiles.result.exists(out))) {
-      const isBegun = await runFiles.config.exists(out);
-      const { time, ...options } = optionsFor(part);
-      const events = trainInCrew(crew, part.data, {
-        mode: options.mode,
-        told: isBegun
-          ? { ...machine, resume: out }
-          : useful({
-              ...options,
-              ...(part.name === '' ? {} : { preview: false, rejection: false }),
-              calibrateOn: runs.size > 0 && !part.decides ? [...runs.values()] : undefined,
-              out,
-            }),
-        pool,
-        open,
-        time,
-      });
-      const began = performance.now();
-      let steps = 0;
-      yield* tap(events, (event) => {
-        if (event.type === 'done') steps += event.seconds;
-        return asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told);
-      });
-      // One that went on counts the steps of sessions before.
-      if (steps > 0 && !isBegun) besides.push((performance.now() - began) / 1000 - steps);
-    }
     await dropCheckpoints(out);
     runs.set(part.folder, out);
     result = (await runFiles.result.read(out)) as TrainResult;
@@ -118,15 +93,100 @@ export async function* runStage({
     runs,
     result: result!,
     right,
-    seconds,
+    // Several at once take no longer than one of them.
+    seconds: sharing ? secondsBefore + (performance.now() - began) / 1000 : seconds,
     completed,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
     selection: { top1, count, interval },
   };
 }
 
+/** What the finished ones of these runs took, one after the other. */
+async function secondsIn(runs: readonly string[]): Promise<number> {
+  const results = await Promise.all(runs.map((run) => runFiles.result.read(run)));
+  return results.reduce((sum, result) => sum + (result?.seconds ?? 0), 0);
+}
+
+/** The parts are trained by this process and those that share them. */
+function shareParts(
+  options: StageOptions,
+  sharing: Sharing,
+  besides: number[],
+): AsyncGenerator<RunEvent, void, undefined> {
+  const { name, folder, parts, optionsFor } = options;
+  const offered = new Map<Part, TimedOptions>();
+  return trainTogether(sharing, parts, {
+    outOf: (part) => pathFor(part, folder),
+    offer(part, together) {
+      const { time: _, ...told } = optionsFor(part, together);
+      // The last one is begun when those before it are, and has what time is left then.
+      if (together > 1 && part !== parts.at(-1)) offered.set(part, optionsFor(part, together));
+      return { title: titleOf(name, part), options: partOptions(options, part, told) };
+    },
+    train: (part, ending) => trainPart(options, part, besides, { told: offered.get(part), ending }),
+  });
+}
+
+/** Options of a part's training. */
+function partOptions(
+  { folder, parts }: Pick<StageOptions, 'folder' | 'parts'>,
+  part: Part,
+  options: TrainOptions,
+): TrainOptions {
+  const before = parts.slice(0, parts.indexOf(part));
+  return useful({
+    ...options,
+    ...(part.name === '' ? {} : { preview: false, rejection: false }),
+    calibrateOn: before.length > 0 && !part.decides ? before.map((fold) => pathFor(fold, folder)) : undefined,
+    out: pathFor(part, folder),
+  });
+}
+
+/** What people read of a part's training. */
+const titleOf = (stage: string, { name }: Part): string => (name === '' ? stage : `${stage}, ${name}`);
+
+/** Trains on a part, unless that is done. Adds to `besides` the seconds that it took beside its steps. */
+async function* trainPart(
+  stage: StageOptions,
+  part: Part,
+  besides: number[],
+  { told, ending }: { readonly told?: TimedOptions | undefined; readonly ending?: Shared['ending'] } = {},
+): AsyncGenerator<RunEvent, void, undefined> {
+  const { name, folder, optionsFor, machine, pool, open, crew, told: warned = new Set() } = stage;
+  const out = pathFor(part, folder);
+  if (!(await runFiles.result.exists(out))) {
+    const isBegun = await runFiles.config.exists(out);
+    const { time, ...options } = told ?? optionsFor(part);
+    let isEnding = false;
+    const events = trainInCrew(crew, part.data, {
+      mode: options.mode,
+      told: isBegun ? { ...machine, resume: out } : partOptions(stage, part, options),
+      pool,
+      open,
+      time,
+      ending:
+        ending &&
+        async function* () {
+          isEnding = true;
+          yield* ending();
+          isEnding = false;
+        },
+    });
+    const began = performance.now();
+    let steps = 0;
+    yield* tap(events, (event) => {
+      if (isEnding) return event;
+      if (event.type === 'done') steps += event.seconds;
+      return asEventOf(titleOf(name, part), event, warned);
+    });
+    // One that went on counts the steps of sessions before; one that waited was not at work.
+    if (steps > 0 && !isBegun && !ending) besides.push((performance.now() - began) / 1000 - steps);
+    await dropCheckpoints(out);
+  }
+}
+
 /** An event of a training as one of the whole: its phases by their stage, no warning (`told`) twice. */
-function asEventOf(title: string, event: RunEvent, told: Set<string>): RunEvent | undefined {
+export function asEventOf(title: string, event: RunEvent, told: Set<string>): RunEvent | undefined {
   if (event.type === 'plan' || event.type === 'note') return undefined;
   if (event.type === 'warning') {
     if (told.has(event.message)) return undefined;

@@ -69,7 +69,9 @@ export const consensusOptions = group('Array job', {
 /** What `learn` has beside that. */
 export const seedsOptions = group('Array job', {
   seeds: option(whole(1), {
-    says: 'with `shard`: climb the ladder by so many seeds, from `seed` on, each the work of one shard',
+    says:
+      'with `shard`: climb the ladder by so many seeds, from `seed` on, each the work of one shard; where there are ' +
+      'more shards, several share the folds of a seed',
     otherwise: 'one for each shard',
     unsaved: true,
   }),

@@ -85,6 +85,8 @@ export interface Shared {
   /** Those that train together; default this process alone. */
   readonly ranks?: Ranks | undefined;
   readonly time?: StepsTime | undefined;
+  /** Is waited for before it is calibrated and measured: what makes the runs that it is calibrated on. */
+  readonly ending?: (() => AsyncGenerator<RunEvent, void, undefined>) | undefined;
 }
 
 /**
@@ -118,7 +120,7 @@ async function* leadTraining(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  { dataOf, pool: shared, open, ranks, time }: Shared & { readonly ranks: Ranks },
+  { dataOf, pool: shared, open, ranks, time, ending }: Shared & { readonly ranks: Ranks },
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
@@ -176,6 +178,7 @@ async function* leadTraining(
     const context = { engine, images, settings, run, featureCache, signal };
     const trained = yield* trainModel({ ...context, model, teachers, backbones, ranks, sharing, time });
     for (const teacher of teachers) await teacher.close();
+    if (ending) yield* ending();
     const result = yield* finish({ ...context, trained, started });
     await tellResult(ranks, result);
     return result;

@@ -60,13 +60,14 @@ async function climbShard(
   conclude(result, () => shardSummary(result), json, terminal);
 }
 
-const shardSummary = ({ shard, folder, seeds, trained, done, planned, seconds }: LearnShardResult): string =>
+const shardSummary = ({ shard, folder, seeds, trained, helped, done, planned, seconds }: LearnShardResult): string =>
   facts([
     ['shard', `${shard.index} of ${shard.count}`],
     [
       'seeds',
       `${seeds.join(', ') || 'none'}; ${count(trained.length)} now, ${done} of ${planned} with those of all shards`,
     ],
+    ...(helped > 0 ? [['helped', `with ${helped} ${helped === 1 ? 'training' : 'trainings'} on folds`] as const] : []),
     ['next', `${done < planned ? 'when the other shards have ended: ' : ''}pupil learn --merge ${printable(folder)}`],
     ['time', duration(seconds)],
   ]);

@@ -8,7 +8,6 @@ import { consensusLabels } from '../../runs/consensus-head.js';
 import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { Chain } from '../chain.js';
-import type { Part } from '../parts.js';
 import { tooLong, type Climb, type Climber, type LearnEvent } from './climber.js';
 import { isAstray, type Trained } from './judge.js';
 import {
@@ -24,7 +23,7 @@ import {
 } from './rounds.js';
 import { furtherNetworks, rungs } from './rungs.js';
 import { trainOwnRound } from './scratch.js';
-import { forSmaller, leastOfSmaller, minutesUntil, usualOf } from './time.js';
+import { forSmaller, leastOfSmaller, minutesUntil, usualOf, type MinutesFor } from './time.js';
 
 /** Round after round, until labels no longer change or the time is up. */
 export async function* climbRounds(
@@ -187,7 +186,7 @@ interface RoundTimes {
     planned(took: number, besideTook: number | undefined): number;
   };
   /** Minutes for the steps of a student on each part, for one that has to end in so many seconds. */
-  minutes(seconds: number): (part: Part) => number;
+  minutes(seconds: number): MinutesFor;
   /** Of a student's steps, `most` seconds at most, in a round that has to end by the clock `elapsed` at `end`. */
   steps(end: number, most: number): StepsTime;
   /** What a round of this session took. */

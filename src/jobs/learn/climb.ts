@@ -194,11 +194,11 @@ async function* trainRung(
     seconds === undefined ? undefined : minutesUntil({ parts, at: began + (1 - spare) * seconds, elapsed, beside });
   const most = work.budget < Infinity ? mostEpochs(row, situation, epochs) : epochs;
   const from = labels && startsFromScratch(situation) ? best!.stage : undefined;
-  const stage = yield* chain.stage(name, place, (part) => ({
+  const stage = yield* chain.stage(name, place, (part, together) => ({
     ...(from ? goingOn(from, part, situation) : {}),
     ...omit(own, from ? ['model', 'mode'] : []),
     epochs: epochsOn(chain, part, most),
-    ...within(minutes?.(part)),
+    ...within(minutes?.(part, together)),
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
     pseudoLabels: labels?.files.get(part),
   }));

@@ -22,8 +22,9 @@ import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../..
 import { openChain, openChainImages, type ChainInputs } from '../chain.js';
 import { minutesOf } from '../clock.js';
 import { inCrew, refuseUndivided } from '../crew.js';
-import { job } from '../job.js';
+import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
+import { tasksIn, type TrainingTasks } from '../shared-stages.js';
 import { climb, type LearnResult } from './climb.js';
 import type { LearnEvent } from './climber.js';
 import { describePlan, noteOnStudent, planLadder } from './plan.js';
@@ -64,9 +65,19 @@ const command = { command: 'learn', table: learnOptions, together: inCrew };
  *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
  * }
  */
-export function learn(data: string | Dataset | undefined, told: LearnRequest = {}): Job<LearnEvent, LearnResult> {
+export const learn = (data: string | Dataset | undefined, told: LearnRequest = {}): Job<LearnEvent, LearnResult> =>
+  learnWith(data, told);
+
+/** `learn`; `shares`: it offers trainings on folds to other processes (`jobs/shards/help.ts`). */
+export function learnWith(
+  data: string | Dataset | undefined,
+  told: LearnRequest,
+  { shares = false } = {},
+): Job<LearnEvent, LearnResult> {
   return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, told, async function* (shell) {
     const { options } = shell;
+    const lead = shares ? leadOnce(shell) : undefined;
+    if (shell.resumed) await lead?.(shell.resumed.path);
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     refuseUndivided(shell, trainingsIn(settings));
     const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
@@ -91,6 +102,7 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       folds: ladder.folds,
       foldsBelow,
       oneFold: (counts) => startsFromScratch({ ...asked, ...counts }),
+      lead,
       refuse: (counts) => refuseUnread(omit(settings, ['unlabelled']), usable({ ...asked, ...counts })),
     });
     const { parts, whole, run } = opened;
@@ -115,6 +127,21 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       { elapsed } = shell;
     return yield* climb({ chain, situation, planned, budget, elapsed, before, network, smaller });
   });
+}
+
+/** Offers trainings in a run folder until the job ends. */
+function leadOnce({ closing }: Pick<Shell<unknown>, 'closing'>): (run: string) => Promise<TrainingTasks> {
+  let led: Promise<TrainingTasks> | undefined;
+  const begin = async (run: string): Promise<TrainingTasks> => {
+    const tasks = tasksIn(run),
+      claim = await tasks.lead();
+    closing(async () => {
+      await claim.release();
+      await tasks.leave();
+    });
+    return tasks;
+  };
+  return (run) => (led ??= begin(run));
 }
 
 /** Seconds for all sessions: minutes that are given to a resumed run come on top of those it has used. */

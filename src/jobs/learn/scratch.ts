@@ -32,7 +32,7 @@ import type { Stage } from '../stages.js';
 import { foldEpochs } from './plan.js';
 import { asRun, type Round } from './rounds.js';
 import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
-import { within } from './time.js';
+import { within, type MinutesFor } from './time.js';
 
 /** Epochs of a training on a part: one that only measures has a share of them. */
 export const epochsOn = (chain: Chain, part: Part, epochs: number): number =>
@@ -78,7 +78,7 @@ export interface OwnRoundPlan {
   readonly situation: Situation;
   readonly epochs: number;
   /** The steps of the student's training on a part end after so many. */
-  readonly minutes?: ((part: Part) => number) | undefined;
+  readonly minutes?: MinutesFor | undefined;
 }
 
 /**
@@ -94,13 +94,13 @@ export async function* trainOwnRound(
   const began = performance.now();
   const teacher = consensus ?? (yield* lookAt(chain, { ...told, network, situation }));
   const beside = consensus === undefined ? (performance.now() - began) / 1000 : undefined;
-  const student = yield* chain.stage(`${name}: student`, join(folder, 'student'), (part) => ({
+  const student = yield* chain.stage(`${name}: student`, join(folder, 'student'), (part, together) => ({
     ...goingOn(network, part, situation),
     ...ladder.ownStudent.training,
     ...pick(situation.options, decidedByJob.mixing),
     pseudoLabels: consensusLabels(teacher.runs.get(part.folder)!),
     epochs: epochsOn(chain, part, epochs),
-    ...within(minutes?.(part)),
+    ...within(minutes?.(part, together)),
   }));
   const seconds = student.seconds + (consensus === undefined ? teacher.seconds : 0);
   return { stage: { ...student, name, seconds }, labels: teacher.run, beside };

@@ -5,7 +5,16 @@ import type { Part } from '../parts.js';
 import { describePlan, type TimedPlan } from './plan.js';
 import { whyEpochs } from './rounds.js';
 import type { Situation } from './rungs.js';
-import { forSmaller, keptFor, minutesUntil, secondsFor, shortestOf, timetable, type Turn } from './time.js';
+import {
+  forSmaller,
+  keptFor,
+  minutesUntil,
+  secondsFor,
+  secondsTogether,
+  shortestOf,
+  timetable,
+  type Turn,
+} from './time.js';
 
 const situation: Situation = {
   options: {},
@@ -116,6 +125,19 @@ test('a stage of several trainings ends in time, however long the first of them 
   late(fold);
   now = 200;
   assert.equal(late(whole), 36, 'half of its part at least');
+});
+
+test('a stage whose trainings several processes share has the time of those that are made one after the other', () => {
+  assert.equal(secondsTogether([1, 1, 1, 3], 1), 6);
+  assert.equal(secondsTogether([1, 1, 1, 3], 2), 4, 'two at once, then one beside the last');
+  assert.equal(secondsTogether([1, 1, 1, 3], 9), 3);
+  const parts = [fold, whole];
+  const seconds = (together: number): number[] => {
+    const minutes = minutesUntil({ parts, at: 116, elapsed: () => 10, beside: 5 });
+    return parts.map((part) => Math.round(60 * minutes(part, together)));
+  };
+  assert.deepEqual(seconds(1), [24, 72]);
+  assert.deepEqual(seconds(2), [34, 101], 'each from now to the end');
 });
 
 test('the plan of a run that goes on has what was done, and only the time that is left', () => {

@@ -167,19 +167,34 @@ export interface Ends {
   readonly beside: number;
 }
 
+/** Minutes of a part's training; `together`: where all parts are begun now, by so many processes. */
+export type MinutesFor = (part: Part, together?: number) => number;
+
 /**
  * Minutes for the steps of a stage's training on a part, worked out when its turn comes: of what is left by then, a
  * training that only measures has less. The one on all labels has at least half of what it should have beside them:
  * else a network would be measured that is far better than the one that is kept.
  */
-export function minutesUntil({ parts, at, elapsed, beside }: Ends): (part: Part) => number {
+export function minutesUntil({ parts, at, elapsed, beside }: Ends): MinutesFor {
   const weightOf = (part: Part): number => (part === parts.at(-1) ? 1 : ladder.foldShare);
   let each = 0;
-  return (part) => {
+  return (part, together) => {
+    if (together !== undefined) {
+      const left = at - elapsed() - beside * Math.ceil(parts.length / together);
+      each = Math.max(1, left) / secondsTogether(parts.map(weightOf), together);
+      return (each * weightOf(part)) / 60;
+    }
     const coming = parts.slice(parts.indexOf(part));
     const weights = coming.reduce((sum, other) => sum + weightOf(other), 0);
     const left = Math.max(1, at - elapsed() - beside * coming.length, (each / 2) * weights);
     each = left / weights;
     return (each * weightOf(part)) / 60;
   };
+}
+
+/** Seconds until all of these have been done, each begun by the first of so many processes that is free. */
+export function secondsTogether(each: readonly number[], processes: number): number {
+  const busy = Array<number>(processes).fill(0);
+  for (const seconds of each) busy[busy.indexOf(Math.min(...busy))]! += seconds;
+  return Math.max(...busy);
 }

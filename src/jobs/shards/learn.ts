@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDraft } from '../../drafts.js';
 import type { Accuracy, LadderFile, RunConfig, SeedsFile, SeedsRow } from '../../artifact/formats.js';
 import { isLock } from '../../artifact/lock.js';
@@ -19,6 +20,7 @@ import {
   type PartRow,
 } from '../../artifact/parts.js';
 import { runFiles } from '../../artifact/run-files.js';
+import { tasksFolder } from '../../artifact/tasks.js';
 import { createRun, openRun } from '../../artifact/run.js';
 import { faultOf } from '../../artifact/schemas.js';
 import { hashOfFiles } from '../../data/dataset-hash.js';
@@ -30,10 +32,13 @@ import { learnOptions, type LearnOptions, type LearnRequest } from '../../option
 import { omit, savedOptions, type Options } from '../../options/option.js';
 import type { Shard, ShardChoice } from '../../options/shards.js';
 import { writeReport } from '../../report/report.js';
+import { readRequest } from '../../runs/values.js';
 import { version } from '../../version.js';
 import { openShell, type Shell } from '../job.js';
-import { learn, type LearnEvent, type LearnResult } from '../learn/learn.js';
+import { learnWith, type LearnEvent, type LearnResult } from '../learn/learn.js';
 import { pastImages } from '../past-images.js';
+import { lookEvery } from '../shared-stages.js';
+import { helpLadder } from './help.js';
 import { assertSameInputs, folderOf, warnOfEngines } from './shard.js';
 import { chooseShard } from './which.js';
 
@@ -64,6 +69,8 @@ export interface LearnShardResult {
   /** The shard's seeds, and those of them that this process trained. */
   readonly seeds: readonly number[];
   readonly trained: readonly number[];
+  /** Trainings that it made for seeds that other processes led. */
+  readonly helped: number;
   /** Seeds whose parts are there, and those of all shards. */
   readonly done: number;
   readonly planned: number;
@@ -99,18 +106,21 @@ export const learnShard = (
       folder = folderOf(command, told.out);
     const { first, inputs } = await readInputs(data, { ...told, signal });
     const planned = count ?? shard.count;
-    const seeds = Array.from({ length: planned }, (_, k) => first + k).filter(
-      (_, k) => k % shard.count === shard.index - 1,
+    // More shards than seeds share these, each several the folds of one.
+    const isShared = shard.count > planned;
+    const seeds = Array.from({ length: planned }, (_, k) => first + k).filter((_, k) =>
+      isShared ? k === (shard.index - 1) % planned : k % shard.count === shard.index - 1,
     );
+    const own = seeds.length === 0 ? 'no seed' : `${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`;
+    const others = isShared ? ', its trainings shared with other shards' : '';
     yield {
       type: 'note',
-      message: `shard ${shard.index} of ${shard.count}: ${
-        seeds.length === 0 ? 'no seed' : `${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`
-      } of ${first} to ${first + planned - 1}`,
+      message: `shard ${shard.index} of ${shard.count}: ${own} of ${first} to ${first + planned - 1}${others}`,
     };
     const placeOf = (seed: number): Shard => ({ index: seed - first + 1, count: planned });
     await refuseOthers(folder, inputs);
     const trained: number[] = [];
+    let helped = 0;
     let busy: PupilError | undefined;
     for (const seed of seeds) {
       const part = placeOf(seed);
@@ -119,9 +129,16 @@ export const learnShard = (
         assertSameInputs(partFile(folder, part), before, inputs);
         continue;
       }
+      const work = { folder, seed, part, inputs };
       try {
-        yield* climbSeed(data, { ...told, signal }, { folder, seed, part, inputs });
-        trained.push(seed);
+        if (isShared) {
+          const shared = yield* shareSeed(data, { ...told, signal }, work);
+          helped += shared.helped;
+          if (shared.led) trained.push(seed);
+        } else {
+          yield* climbSeed(data, { ...told, signal }, work);
+          trained.push(seed);
+        }
       } catch (error) {
         if (!(error instanceof PupilError) || error.code !== 'busy') throw resumable(error);
         busy = error;
@@ -132,7 +149,7 @@ export const learnShard = (
       Array.from({ length: planned }, (_, k) => hasPart(folder, { index: k + 1, count: planned })),
     );
     const seconds = (performance.now() - started) / 1000;
-    return { shard, folder, seeds, trained, done: there.filter(Boolean).length, planned, seconds };
+    return { shard, folder, seeds, trained, helped, done: there.filter(Boolean).length, planned, seconds };
   }, told);
 
 /** Throws `exists` where a part of the folder was made from other inputs: those of all seeds have to agree. */
@@ -201,11 +218,54 @@ interface SeedWork {
   readonly inputs: PartInputs;
 }
 
+/** Milliseconds after which a run that is locked, though nobody leads in it, counts as given up. */
+const unled = 180_000;
+
+/**
+ * Climbs the ladder by one seed together with other processes: whoever comes first leads, the others make trainings
+ * on folds for it, and one of them goes on in its place if it dies. Throws `busy` where that cannot be known.
+ */
+async function* shareSeed(
+  data: string,
+  told: LearnRequest & { readonly signal: AbortSignal },
+  work: SeedWork,
+): AsyncGenerator<LearnEvent, { readonly led: boolean; readonly helped: number }, undefined> {
+  const { folder, seed, part, inputs } = work;
+  const run = seedFolder(folder, seed);
+  const { signal } = told;
+  let helped = 0,
+    ledAt = performance.now();
+  while (!(await hasPart(folder, part))) {
+    try {
+      yield* climbSeed(data, told, work, { shares: true });
+      return { led: true, helped };
+    } catch (error) {
+      if (!(error instanceof PupilError) || error.code !== 'busy') throw error;
+      const config = await runFiles.config.read(run).catch(() => undefined);
+      if (config !== undefined) {
+        assertSameRun(run, config as RunConfig<Settings>, inputs);
+        const made = yield* helpLadder(run, {
+          data,
+          told: await readRequest<LearnOptions>(learnOptions, told),
+          signal,
+        });
+        helped += made ?? 0;
+        if (made !== undefined) ledAt = performance.now();
+      }
+      if (performance.now() - ledAt > unled) throw error;
+      await sleep(lookEvery);
+      signal.throwIfAborted();
+    }
+  }
+  return { led: false, helped };
+}
+
 /** Climbs the ladder by one seed, or goes on with it, and writes its part. */
 async function* climbSeed(
   data: string,
   told: LearnRequest,
   { folder, seed, part, inputs }: SeedWork,
+  how: { readonly shares?: boolean } = {},
 ): AsyncGenerator<LearnEvent, void, undefined> {
   const run = seedFolder(folder, seed);
   if (!(await runFiles.result.exists(run))) {
@@ -215,7 +275,7 @@ async function* climbSeed(
     const request: LearnRequest =
       begun === undefined ? { ...told, seed, out: run } : { ...omit(told, ['minutes', 'out']), seed, resume: run };
     try {
-      for await (const event of learn(data, request)) if (event.type !== 'result') yield event;
+      for await (const event of learnWith(data, request, how)) if (event.type !== 'result') yield event;
     } catch (error) {
       // Another process began the same at the same time.
       if (
@@ -302,7 +362,7 @@ export const mergeLearn = (
           recursive: true,
           filter: (path) => {
             const name = relative(from, path);
-            return !own.includes(name) && !isLock(name) && !isDraft(name);
+            return !own.includes(name) && name !== tasksFolder && !isLock(name) && !isDraft(name);
           },
         });
         await runFiles.seeds.write(run.path, seeds);
