@@ -273,6 +273,8 @@ export interface LadderPlan {
   readonly rungs: readonly PlannedRung[];
   /** How many images without labels take part, where the time is too short for all. */
   readonly unlabelled?: number | undefined;
+  /** What follows the last rung, until the report is there. */
+  readonly closingSeconds?: number | undefined;
   /** Why what nobody asked for is as it is, by the names of options. */
   readonly reasons?: Readonly<Record<string, string>> | undefined;
 }

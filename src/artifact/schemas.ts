@@ -252,6 +252,7 @@ const planSchema = v.looseObject({
     }),
   ),
   unlabelled: optional(index),
+  closingSeconds: optional(number),
   reasons: optional(v.record(text, text)),
 });
 

@@ -158,7 +158,7 @@ class TrainingView {
         this.progress.note(
           event.reason === 'patience'
             ? 'stopping early: accuracy on held-out images has not improved for a while'
-            : 'stopping: the time limit is reached',
+            : `stopping after ${event.step} of ${event.allSteps} steps: time is up`,
         );
         return;
       case 'checkpoint':

@@ -5,7 +5,7 @@ import { createClock, until } from './clock.js';
 test('a clock counts what earlier sessions used once, and corrects what is expected', () => {
   let now = 0;
   // They used 35 s, 15 of them for work that they finished.
-  const clock = createClock(100, () => now, 20);
+  const clock = createClock(100, () => now, { earlier: 20 });
   assert.deepEqual([clock.used(), clock.left(), clock.isOver(), clock.expected(10)], [20, 80, false, 10]);
   now = 1;
   clock.replayed(15);
@@ -19,6 +19,8 @@ test('a clock counts what earlier sessions used once, and corrects what is expec
   now = 71;
   assert.equal(clock.isOver(), true, 'more than 5% over');
   assert.equal(createClock(Infinity, () => now).isOver(), false);
+  const ending = createClock(100, () => now, { closing: 5 });
+  assert.deepEqual([ending.left(), ending.used()], [24, 71], 'the end needs some of what is left');
 });
 
 test('work is left when the time is up, and closed as if its loop was left', async () => {

@@ -28,15 +28,20 @@ export function minutesOf(seconds: number, told: number | undefined): number | u
 
 /**
  * A clock for `budget` seconds; `elapsed` tells those of this session. `earlier`: those of sessions before that
- * `replayed` will not tell.
+ * `replayed` will not tell; `closing`: those that the end takes, when all work is done.
  */
-export function createClock(budget: number, elapsed: () => number, earlier = 0): Clock {
+export function createClock(
+  budget: number,
+  elapsed: () => number,
+  { earlier: before = 0, closing = 0 }: { readonly earlier?: number; readonly closing?: number } = {},
+): Clock {
   let spent = 0,
-    planned = 0;
+    planned = 0,
+    earlier = before;
   const used = (): number => earlier + elapsed();
   return {
     used,
-    left: () => budget - used(),
+    left: () => budget - closing - used(),
     isOver: () => used() > budget * (1 + tolerance),
     expected: (seconds) => seconds * ((spent + trusted) / (planned + trusted)),
     done({ expected, took }) {

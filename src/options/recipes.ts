@@ -192,6 +192,8 @@ export const ladder = {
   rounds: 3,
   /** After FixMatch: a second brings little. */
   ownRounds: 1,
+  /** Of the time, what is kept for the end: the files of the model that is kept, which images are of no class. */
+  closingShare: 0.05,
   /** Rounds at most, however long the time. */
   mostRounds: 8,
   /**

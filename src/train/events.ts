@@ -100,6 +100,8 @@ export type FitEvent =
       readonly type: 'early-stop';
       readonly epoch: number;
       readonly step: number;
+      /** Steps of all epochs that were asked for. */
+      readonly allSteps: number;
       readonly reason: 'patience' | 'minutes';
     }
   | {

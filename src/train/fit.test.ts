@@ -250,7 +250,7 @@ test('fit: stops when evaluations get no better, and keeps the best', async () =
     }),
   );
   assert.deepEqual(events.filter(({ type }) => type === 'early-stop').map(timeless), [
-    { type: 'early-stop', epoch: 5, step: 30, reason: 'patience' },
+    { type: 'early-stop', epoch: 5, step: 30, allSteps: 36, reason: 'patience' },
   ]);
   assert.deepEqual(timeless(events.at(-1)!), {
     type: 'done',

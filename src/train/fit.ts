@@ -347,7 +347,7 @@ async function* endEpoch({
       : !isLast && patience !== undefined && position.waited >= patience
         ? 'patience'
         : 'epochs';
-  if (reason !== 'epochs') yield { type: 'early-stop', epoch, step, reason };
+  if (reason !== 'epochs') yield { type: 'early-stop', epoch, step, allSteps: everything, reason };
   position.finished = isLast || reason !== 'epochs';
   if (isBest || position.finished || checkpoints.isDue()) yield* checkpoints.save(isBest, true);
   return reason;

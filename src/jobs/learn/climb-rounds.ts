@@ -56,7 +56,7 @@ export async function* climbRounds(
       const why =
         least > left
           ? `another ${long}`
-          : `another would have ${rounded(left)} s, and is not worth it below ${rounded(worth)} s`;
+          : `another would have ${Math.max(0, Math.floor(left))} s, and is not worth it below ${Math.ceil(worth)} s`;
       ending = `${cut ?? why}; \`resume\` with more \`minutes\``;
       break;
     }
@@ -159,9 +159,6 @@ function trainFrom(
     ...(isTimed ? { minutes: student / 60, time: time.steps(elapsed() + beside + student, student) } : {}),
   });
 }
-
-/** Seconds as a person reads them. */
-const rounded = (seconds: number): number => Math.max(0, Math.round(seconds));
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%`;
 

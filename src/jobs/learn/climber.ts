@@ -20,8 +20,9 @@ export interface Climb {
   readonly chain: Chain;
   readonly situation: Situation;
   readonly planned: readonly PlannedRung[];
-  /** Seconds: all that may be used. */
+  /** Seconds: all that may be used, and those of them that the end takes. */
   readonly budget: number;
+  readonly closing: number;
   /** Seconds since this session began. */
   elapsed(): number;
   /** The record of the sessions before. */
@@ -53,6 +54,8 @@ export interface Attempt {
   readonly isShared?: boolean | undefined;
   /** What it was planned to take in the time that it had, where it took so many seconds; default: as told above. */
   asPlanned?(took: number): number;
+  /** What its trainings take beside their steps at least, as those of this session did; default 0. */
+  besideNow?(): number;
   /** What it may take when its turn comes; default: all that is left. */
   secondsFor?(): number;
   /** What is kept for a student that follows; default 0. */
@@ -195,7 +198,8 @@ function expectedOf(
 function timeOf(attempt: Attempt, { left, expected }: Clock, spent: number): TimeLeft & { readonly least: number } {
   const { expectedSeconds, usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
   const kept = attempt.kept?.() ?? 0;
-  return { least: Math.max(expected(besideSeconds), expected(leastSeconds) - spent), left: left() - kept, kept };
+  const beside = Math.max(expected(besideSeconds), attempt.besideNow?.() ?? 0);
+  return { least: Math.max(beside, expected(leastSeconds) - spent), left: left() - kept, kept };
 }
 
 interface TimeLeft {

@@ -30,17 +30,19 @@ export interface Ladder {
 
 export interface LadderOptions {
   readonly run: Run;
-  /** Seconds: all that may be used. */
+  /** Seconds: all that may be used, and those of them that the end takes. */
   readonly budget: number;
+  readonly closing: number;
   /** Seconds since this session began. */
   elapsed(): number;
   /** As sessions before wrote it. */
   readonly before: LadderFile | undefined;
 }
 
-export function createLadder({ run, budget, elapsed, before = { rungs: [] } }: LadderOptions): Ladder {
+export function createLadder({ run, budget, closing, elapsed, before = { rungs: [] } }: LadderOptions): Ladder {
   const done = before.rungs.filter(({ skipped }) => skipped !== true);
-  const clock = createClock(budget, elapsed, Math.max(0, (before.seconds ?? 0) - secondsOf(done)));
+  const earlier = Math.max(0, (before.seconds ?? 0) - secondsOf(done));
+  const clock = createClock(budget, elapsed, { earlier, closing });
   const rungs: Rung[] = [];
   let writtenAt = -Infinity;
   const finished = (name: string): Rung | undefined => done.find((rung) => rung.name === name);

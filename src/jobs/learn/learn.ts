@@ -123,9 +123,9 @@ export function learnWith(
     yield { type: 'plan', run: run.path, lines };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };
-    const { rungs: planned } = plan,
+    const { rungs: planned, closingSeconds: closing = 0 } = plan,
       { elapsed } = shell;
-    return yield* climb({ chain, situation, planned, budget, elapsed, before, network, smaller });
+    return yield* climb({ chain, situation, planned, budget, closing, elapsed, before, network, smaller });
   });
 }
 

@@ -65,7 +65,7 @@ export async function* planLadder(
   const tried = (await runFiles.ladder.read(run.path)) ?? { rungs: [] };
   const before = await runFiles.plan.read(run.path);
   const timed = async (plan: LadderPlan, situation: Situation): Promise<TimedPlan> => {
-    const left = budget - elapsed() - (tried.seconds ?? 0);
+    const left = budget - (plan.closingSeconds ?? 0) - elapsed() - (tried.seconds ?? 0);
     const told = { ...plan, rungs: timetable(plan.rungs, situation, { left, tried: tried.rungs }) };
     await runFiles.plan.write(run.path, told);
     return { ...told, left, tried: tried.rungs };
@@ -100,6 +100,8 @@ export async function* planLadder(
     {
       rungs: planned,
       unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined,
+      // The model that is kept looks at the labelled images once more, to learn which are of no class.
+      closingSeconds: Math.min(secondsOfProbe(given, measured), ladder.closingShare * budget),
       reasons: studentEpochs === undefined ? undefined : { studentEpochs },
     },
     situation,
@@ -192,6 +194,10 @@ function expected(
   };
 }
 
+/** Whether a technique is trained once for each part of the labels. */
+export const isInParts = (row: RungPlan, situation: Situation): boolean =>
+  row.measured === undefined && !teachesOnce(row, situation);
+
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
 export const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>
   teacher === 'distils' && situation.mode !== 'scratch' && triedRungs(situation).includes('consensus');
@@ -254,10 +260,9 @@ function heldOut(situation: Situation, parts: readonly Part[], planned: readonly
     return `none: no labels are held out; ${how}`;
   }
   if (parts.length === 1) return 'the same held-out images for every technique';
-  const inParts = planned.filter(({ name, skip }) => {
-    const row = rungs[name as RungName];
-    return skip === undefined && row.measured === undefined && !teachesOnce(row, situation);
-  });
+  const inParts = planned.filter(
+    ({ name, skip }) => skip === undefined && isInParts(rungs[name as RungName], situation),
+  );
   if (inParts.every(({ name }) => knowsLess(name as RungName, situation))) {
     const { data } = parts.at(-1)!;
     const alone = labelsOfClasses(data).filter((count) => count === 1).length;

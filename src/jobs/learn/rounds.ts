@@ -110,7 +110,8 @@ export async function* trainRound(
   const after = stepped && (now - stepped) / 1000;
   const { completed } = student,
     seconds = student.seconds + stage.seconds;
-  return { stage: { ...stage, name, seconds, completed }, labels: stage.run, beside, after };
+  // What a training takes beside its steps is that of its student.
+  return { stage: { ...stage, name, seconds, completed, beside: student.beside }, labels: stage.run, beside, after };
 }
 
 export interface SmallerPlan {
