@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  besideChance,
   crossEntropy,
   expectedCalibrationError,
   fitTemperature,
@@ -116,4 +117,7 @@ test('more right answers than chance: two standard deviations of guessing', () =
   assert.equal(isBetterThanChance(29, 100, 5), true);
   assert.equal(isBetterThanChance(0, 9, 5), true, 'too few to tell');
   assert.equal(isBetterThanChance(0, 10, 5), false);
+  assert.equal(besideChance(5, 10, 2, 'images'), 'right on 5 of 10 images, no better than chance (50%)');
+  const few = 'right on 8 of 10 held-out images, too few to tell it from chance (50%)';
+  assert.equal(besideChance(8, 10, 2, 'held-out images'), few);
 });

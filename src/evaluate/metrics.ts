@@ -282,3 +282,13 @@ export function isBetterThanChance(right: number, count: number, classes: number
   const chance = 1 / classes;
   return count < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / count);
 }
+
+/**
+ * How often a model is right whose answers are not measurably better than chance, in words: a model that guesses is one
+ * thing, too few `images` to tell another.
+ */
+export function besideChance(right: number, count: number, classes: number, images: string): string {
+  const chance = `${(100 / classes).toFixed(0)}%`;
+  const told = right * classes > count ? 'too few to tell it from chance' : 'no better than chance';
+  return `right on ${right} of ${count} ${images}, ${told} (${chance})`;
+}

@@ -5,7 +5,7 @@ import { counted } from '../data/dataset.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { isBetterThanChance } from '../evaluate/metrics.js';
+import { besideChance, isBetterThanChance } from '../evaluate/metrics.js';
 import type { Job } from '../job.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../options/jobs.js';
@@ -25,7 +25,7 @@ import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
 import { modeFor } from './learn/rungs.js';
-import { accuraciesOf, failureOf, omitRun, pairedGain, rightAsGuessing, type Stage } from './stages.js';
+import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -153,7 +153,7 @@ interface Student {
 }
 
 /** What every round brought: in `rounds.json` and `pseudo-labels.json`, and when to stop. */
-function keepRecord(chain: Chain, { students, reportOn }: Settled) {
+function keepRecord(chain: Chain, { students, reportOn, mode }: Settled) {
   const { run, parts, dataset } = chain;
   const rounds: StudentRound[] = [],
     stages: Stage[] = [],
@@ -174,7 +174,7 @@ function keepRecord(chain: Chain, { students, reportOn }: Settled) {
       // last student is the result.
       const gain = best && canChoose(parts) ? pairedGain(best.right, stage.right) : undefined;
       const helped = gain && gain.mean > gain.interval;
-      if (round === 0 && canChoose(parts)) assertTeaches(stage, dataset.classes.length);
+      if (round === 0 && canChoose(parts)) assertTeaches(stage, dataset.classes.length, mode);
       stages.push(stage);
       if (labels) labelled.push(labels);
       rounds.push({
@@ -223,13 +223,15 @@ function endingOf(round: number, gain: Gain, { selection: { count } }: Stage, ke
 }
 
 /** Throws `bad-data` for a teacher that is right no more often than chance. */
-function assertTeaches(stage: Stage, classes: number): void {
+function assertTeaches(stage: Stage, classes: number, mode: TrainOptions['mode']): void {
   const { top1, count } = stage.selection;
-  if (isBetterThanChance(Math.round(top1 * count), count, classes)) return;
+  const right = Math.round(top1 * count);
+  if (isBetterThanChance(right, count, classes)) return;
+  const model = mode === 'scratch' ? 'from a pretrained model' : 'from another model';
   throw new PupilError(
     'bad-data',
-    `the teacher is ${rightAsGuessing(stage, classes)}; its pseudo-labels would teach mistakes: train it ` +
-      'longer, on more labels, or from a pretrained model',
+    `the teacher is ${besideChance(right, count, classes, 'held-out images')}; its pseudo-labels would teach ` +
+      `mistakes: train it longer, on more labels, or ${model}`,
   );
 }
 

@@ -223,10 +223,6 @@ export function accuraciesOf(
   };
 }
 
-/** How often a stage is right whose model only guesses. */
-export const rightAsGuessing = ({ selection: { top1, count } }: Pick<Stage, 'selection'>, classes: number): string =>
-  `right on ${Math.round(top1 * count)} of ${count} held-out images, no better than guessing one of ${classes} classes`;
-
 /** Which images, by a name, a model is right on, or in which share of several trainings. */
 type RightOn = ReadonlyMap<string, boolean | number>;
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { runFiles } from '../artifact/run-files.js';
 import { datasetOf, openDataset } from '../data/dataset.js';
+import type { PseudoLabel } from '../data/pseudo-labels.js';
 import type { Dataset, Split } from '../data/sample.js';
 import { loadModel, type Picture } from '../evaluate/load.js';
 import { imageReader } from '../evaluate/readers.js';
@@ -14,7 +15,7 @@ import { readHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect } from '../testing/kit.js';
-import { consensusLabels, untoldModel } from './consensus-head.js';
+import { consensusLabels, nearlyAll, untoldModel } from './consensus-head.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 
@@ -214,4 +215,19 @@ test('labels of a list that lies elsewhere name the images themselves, and a rep
   );
   const read = imageReader(await openDataset(list));
   for (const path of named) assert.ok(await read(path), path);
+});
+
+test('most unlabelled images taken for one class are told, though the network takes some for another', () => {
+  const told = (taken: number, labels: readonly number[]): string | undefined => {
+    const row = (label: number) => ({ label, accepted: true }) as PseudoLabel;
+    const found = Array.from({ length: 80 }, (_, i) => row(i < taken ? 1 : 0));
+    return nearlyAll({ classes: ['ants', 'bees'], rows: [...labels.map(row), ...found] }, labels.length, labels);
+  };
+  const even = Array.from({ length: 20 }, (_, i) => i % 2);
+  assert.match(
+    told(66, even)!,
+    /^66 of 80 unlabelled images \(83%\) are taken for bees, which 50% of the labels are: /,
+  );
+  assert.equal(told(53, even), undefined);
+  assert.equal(told(66, [...even, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), undefined, 'two labels in three are, too');
 });

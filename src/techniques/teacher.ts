@@ -9,7 +9,7 @@ import type { Graph } from '../graph/graph.js';
 import { PupilError } from '../errors.js';
 import { run } from '../evaluate/evaluate.js';
 import { classifierOf, deployedGraph } from '../evaluate/load.js';
-import { argmax, isBetterThanChance } from '../evaluate/metrics.js';
+import { argmax, besideChance, isBetterThanChance } from '../evaluate/metrics.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { resize } from '../image/resize.js';
 import type { Model } from '../models/model.js';
@@ -197,13 +197,11 @@ export function resizePixels(
 export function assertBetterThanChance({ name, known }: Teacher, samples: readonly Sample[], classes: number): void {
   const labelled = [...known].filter(([index]) => samples[index]!.label >= 0);
   const right = labelled.filter(([index, logits]) => argmax(logits, 0, classes) === samples[index]!.label).length;
-  const count = labelled.length,
-    chance = 1 / classes;
+  const count = labelled.length;
   if (isBetterThanChance(right, count, classes)) return;
   throw new PupilError(
     'bad-data',
-    `teacher ${name}: right on ${right} of ${count} labelled images, ` +
-      `no better than chance (${(100 * chance).toFixed(0)}%); ` +
+    `teacher ${name}: ${besideChance(right, count, classes, 'labelled images')}; ` +
       'check its classes, `teacherNormalize`, `teacherChannels` and `teacherSize`; ' +
       'pupil evaluate shows its predictions',
   );

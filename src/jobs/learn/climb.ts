@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
-import { isBetterThanChance } from '../../evaluate/metrics.js';
+import { besideChance, isBetterThanChance } from '../../evaluate/metrics.js';
 import { isSmallerThan } from '../../models/size.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
@@ -11,7 +11,7 @@ import { pseudoLabels } from '../../options/recipes.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
-import { omitRun, rightAsGuessing, type Stage } from '../stages.js';
+import { omitRun, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
 import { climbSmaller, teachByConsensus, type Teaching } from './climb-smaller.js';
 import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
@@ -108,9 +108,10 @@ function barOf(name: RungName, { situation, smaller, network }: Climb): Bar | un
 
 /** The files of the rung that is kept become those of the run. */
 async function* keepBest(
-  { chain, budget }: Climb,
+  work: Climb,
   climber: Climber,
 ): AsyncGenerator<LearnEvent, Omit<LearnResult, 'run'>, undefined> {
+  const { chain, budget } = work;
   const best = climber.best();
   if (!best) {
     const reasons = climber.rungs.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
@@ -124,8 +125,9 @@ async function* keepBest(
   // Of a run that was killed on its way here there is nothing to say.
   if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
     yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit');
+  else if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left()));
   const { result, selection } = best.stage;
-  yield* warnOfGuessing(best, chain.dataset.classes.length);
+  yield* warnOfChance(best, work);
   yield* chain.keep(best.stage, climber.clock.used);
   return {
     ...omitRun(result),
@@ -136,17 +138,36 @@ async function* keepBest(
   };
 }
 
-/** Says so where the model that is kept has learned nothing that its held-out labels could show. */
-function* warnOfGuessing({ name, stage }: Trained, classes: number): Generator<RunEvent, void, undefined> {
-  const { top1, count } = stage.selection;
-  const right = Math.round(top1 * count);
-  if (count === 0 || (right * classes > count && isBetterThanChance(right, count, classes))) return;
-  yield {
-    type: 'warning',
-    message:
-      `${name} is ${rightAsGuessing(stage, classes)}: give more time (\`resume\` with ` +
-      '`minutes`), more labels, or a pretrained model',
-  };
+/** The share of the time from which on it is said why it is not used. */
+const noticed = 0.1;
+
+/** Whether time is left that unlabelled images would use. */
+const isUnused = ({ budget, situation }: Climb, { clock }: Climber): boolean =>
+  budget < Infinity &&
+  situation.unlabelled === 0 &&
+  situation.options.rungs === undefined &&
+  clock.left() > noticed * budget;
+
+const unused = (left: number): string =>
+  `${Math.floor(left)} s are not used: all that learns from the labels alone was tried; images without labels, given ` +
+  'with `unlabelled`, let `learn` use more time';
+
+/** Says so where held-out labels cannot show that the model which is kept has learned something. */
+function* warnOfChance({ name, stage }: Trained, { chain, situation, budget }: Climb): Generator<RunEvent, void> {
+  const { top1, count } = stage.selection,
+    classes = chain.dataset.classes.length;
+  const right = Math.round(top1 * count),
+    isMore = right * classes > count;
+  if (count === 0 || (isMore && isBetterThanChance(right, count, classes))) return;
+  const advice = isMore
+    ? ['label more images']
+    : [
+        ...(budget < Infinity ? ['give more time (`resume` with `minutes`)'] : []),
+        'label more images',
+        situation.mode === 'scratch' ? 'begin with a pretrained `model`' : 'try another `model`',
+      ];
+  const message = `${name} is ${besideChance(right, count, classes, 'held-out images')}: ${advice.join(', or ')}`;
+  yield { type: 'warning', message };
 }
 
 interface Training {

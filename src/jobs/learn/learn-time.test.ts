@@ -62,6 +62,19 @@ test('a run that goes on and has nothing left to train says so', async (t) => {
   assert.match(notes.at(-1)!, /^nothing is left to train: each technique of the plan was tried before/);
 });
 
+test('without unlabelled images it is said why time is left, and what would use it', async (t) => {
+  const at = await temporaryFolder(t);
+  const options = await blobBackbone(join(at, 'backbone'));
+  const { notes } = await climb(blobs({ train: 4, val: 8 }), {
+    ...{ ...options, studentEpochs: undefined },
+    epochs: 1,
+    minutes: 20,
+    out: join(at, 'run'),
+  });
+  assert.match(notes.at(-1)!, /^\d+ s are not used: .*; images without labels, given with `unlabelled`, let `learn`/);
+  assert.equal((await runFiles.ladder.read(join(at, 'run')))!.stopped, notes.at(-1));
+});
+
 test('from scratch on a machine that begins trainings late, FixMatch leaves time for what follows it', async (t) => {
   const pass = busyClock(t);
   const { rungs } = await climb(
