@@ -53,7 +53,11 @@ export function createForecasts(): Forecasts {
 }
 
 const superseded = (): PupilError =>
-  new PupilError('interrupted', 'another window asked about another training meanwhile; change an option to ask again');
+  new PupilError(
+    'interrupted',
+    'how long it takes was not worked out: a training was started, or another window asked about one, meanwhile; ' +
+      'change an option to ask again',
+  );
 
 async function forecastIn(
   request: Asked,

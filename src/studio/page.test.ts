@@ -337,6 +337,15 @@ test(
     await page.keyboard.press('Escape');
     await page.getByRole('heading', { name: 'Keys' }).waitFor({ state: 'detached' });
 
+    // A button that was clicked does not take the keyboard, and Escape leaves the field of a new class.
+    await page.getByRole('button', { name: /^All/ }).click();
+    await page.keyboard.press('Enter');
+    await page.getByRole('group', { name: 'Image 1 of 60' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Name of a new class').focus();
+    await page.keyboard.press('Escape');
+    await page.locator('.grid:focus').waitFor();
+
     // One image, large: it is told as it changes, labelled by key, and the next one without a label comes.
     await page.keyboard.press('Home');
     await page.locator('.cell.focused[data-place="0"]').waitFor();

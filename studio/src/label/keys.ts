@@ -117,6 +117,19 @@ export function resize(by: 1 | -1): void {
   cellSize.value = Math.max(88, Math.min(400, Math.round(cellSize.value * (by > 0 ? 1.3 : 1 / 1.3))));
 }
 
+/** Gives the keyboard to the images: keys are theirs, and not those of the button or field that had it. */
+export function focusImages(): void {
+  const { activeElement: before } = document;
+  if (before instanceof HTMLElement) before.blur();
+  document.querySelector<HTMLElement>('.grid')?.focus({ preventScroll: true });
+}
+
+/** A button that is pressed with a mouse does not take the keyboard: Enter would press it again. */
+export function leaveKeyboard(event: MouseEvent): void {
+  event.preventDefault();
+  focusImages();
+}
+
 /** Hears keys wherever the focus is, but for fields and dialogs; buttons keep Enter and Space. */
 export function hearKey(event: KeyboardEvent): void {
   const target = event.target instanceof Element ? event.target : document.body;

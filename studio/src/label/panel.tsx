@@ -1,6 +1,7 @@
 /** Beside the images: the estimate, the classes with their keys, and what the model suggests. */
 import { useState } from 'preact/hooks';
 import { count, of, percent } from '../parts/numbers.ts';
+import { isTouch } from '../parts/touch.ts';
 import { changeClasses, classes, counts, setAside } from '../state/labels.ts';
 import { aside, classOf } from '../state/marks.ts';
 import { markOf } from '../state/labels.ts';
@@ -8,6 +9,7 @@ import { complain } from '../state/notices.ts';
 import { dialog, give } from './actions.ts';
 import { hueOf } from './cell.tsx';
 import { Estimate } from './estimate.tsx';
+import { focusImages, leaveKeyboard } from './keys.ts';
 import { focused, leastSure, selection, show, showImages, suggested } from './view.ts';
 
 function ClassRow({ name, place }: { readonly name: string; readonly place: number }) {
@@ -45,6 +47,7 @@ function AddClass() {
         value={name}
         maxLength={200}
         onInput={({ currentTarget }) => setName(currentTarget.value)}
+        onKeyDown={({ key }) => key === 'Escape' && focusImages()}
       />
       <button type="submit" disabled={name.trim() === ''}>
         Add
@@ -69,7 +72,14 @@ export function Panel() {
             Label as… <kbd>C</kbd>
           </button>
         </h2>
-        <ol class="classes">
+        {classes.value.length === 0 && (
+          <p class="note">
+            {isTouch.value
+              ? 'Add a first class here; then a tap on it labels the image with the frame.'
+              : 'Add a first class here, or press C to name that of the image with the frame.'}
+          </p>
+        )}
+        <ol class="classes" onMouseDown={leaveKeyboard}>
           {classes.value.map((name, place) => (
             <ClassRow key={name} name={name} place={place} />
           ))}

@@ -7,6 +7,7 @@ import { marks } from '../state/labels.ts';
 import { complain } from '../state/notices.ts';
 import { canRedo, canUndo } from '../state/steps.ts';
 import { dialog, redoStep, showAlike, undoStep } from './actions.ts';
+import { leaveKeyboard } from './keys.ts';
 import { ids, isSingle, selection, selectOnly, show, showImages, suggested, type Show } from './view.ts';
 
 const titleOf = (value: Show): string | undefined => {
@@ -44,7 +45,7 @@ function Lists() {
 export function Toolbar() {
   const chosen = selection.value.size;
   return (
-    <div class="toolbar">
+    <div class="toolbar" onMouseDown={leaveKeyboard}>
       <Lists />
       <div class="tools">
         {chosen > 0 && (

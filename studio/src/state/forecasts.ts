@@ -27,6 +27,8 @@ export async function askExpected(request: RunRequest): Promise<void> {
   const before = known.value.get(key);
   if (before !== undefined && !('failure' in before)) return;
   last = key;
+  // A failure of before may be none by now.
+  if (before !== undefined) known.value = new Map([...known.value].filter(([one]) => one !== key));
   let expected: Expected;
   try {
     expected = await post<Forecast>('/forecast', request);
