@@ -172,11 +172,15 @@ async function changedImages({ path }: Run, places: readonly string[]): Promise<
     : 'or start a new run';
   return new PupilError(
     'bad-data',
-    `the images in ${places.join(' or ')} changed since ${path} began, which goes on with the same images only; ` +
+    `the images in ${anyOf(places)} changed since ${path} began, which goes on with the same images only; ` +
       `restore them, ${next}`,
     { option: 'resume' },
   );
 }
+
+/** `a or b`; of many the first. */
+const anyOf = (places: readonly string[], shown = 3): string =>
+  [...places.slice(0, shown), ...(places.length > shown ? [`${places.length - shown} more`] : [])].join(' or ');
 
 /** Results depend on names and order too. */
 const renamedImages = ({ path }: Run, data: string): PupilError =>

@@ -319,9 +319,11 @@ function largest(models: readonly Model[]): Preprocessing {
  */
 async function pseudoLabelledFiles(file: string, source: string | Dataset): Promise<string[]> {
   const { rows } = await readPseudoLabels(file);
-  // Rows may name from the root what the data set names from here.
-  const known = new Set(typeof source === 'string' ? [] : source.samples.map(({ path }) => resolve(path)));
-  return rows.flatMap(({ path, copies }) =>
-    copies > 0 && !known.has(resolve(path)) && existsSync(path) ? [path] : [],
+  // By content as well: rows and a run that goes on elsewhere may name the same image in two ways.
+  const known = new Set(
+    typeof source === 'string' ? [] : source.samples.flatMap(({ path, hash }) => [resolve(path), hash]),
+  );
+  return rows.flatMap(({ path, hash, copies }) =>
+    copies > 0 && !known.has(resolve(path)) && !known.has(hash) && existsSync(path) ? [path] : [],
   );
 }

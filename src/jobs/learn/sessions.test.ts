@@ -1,15 +1,17 @@
 /** What a run of several sessions records of the time that each has used. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { LadderFile, RunConfig } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
+import { encodePng } from '../../image/decode.js';
 import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining } from '../../testing/blobs.js';
 import { busyClock } from '../../testing/busy-clock.js';
-import { temporaryFolder } from '../../testing/image-files.js';
+import { blob, temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import { train } from '../../runs/train.js';
@@ -168,4 +170,30 @@ test('a smaller network is taught again where more time brought a better teacher
   });
   assert.equal(trained(again).filter((name) => name.startsWith('distillation')).length, 2, trained(again).join());
   assert.match(lines.join('\n'), /distillation: done in [\d.]+ s, again if another teacher is kept/);
+});
+
+test('a round that was interrupted goes on from another working directory', async (t) => {
+  const home = await temporaryFolder(t),
+    before = process.cwd();
+  t.after(() => process.chdir(before));
+  for (const [label, name] of data.classes.entries()) {
+    for (let i = 0; i < 40; i++) {
+      const file = join(home, 'photos', i < 30 ? 'train' : 'test', name, `${i}.png`);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, await encodePng(blob(2 * label, 1000 + 100 * label + i)));
+    }
+  }
+  process.chdir(home);
+  const controller = new AbortController();
+  const options = { ...(await blobBackbone('backbone')), labelsPerClass: 4, rungs, minutes: 2, out: 'run' };
+  await assert.rejects(
+    collect(learn('photos', { ...options, signal: controller.signal }), ({ type }) => {
+      if (type === 'step') controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  process.chdir(before);
+  const { rungs: tried } = await learn(undefined, { resume: join(home, 'run'), threads: 1, workers: 0 });
+  const round = tried.find(({ name }) => name === 'round 1');
+  assert.ok(round && !round.skipped, round?.reason);
 });
