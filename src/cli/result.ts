@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
 import { refuseExistingFile } from '../artifact/free.js';
+import { inForm } from '../artifact/json-result.js';
 import { PupilError } from '../errors.js';
 import { printable } from './table.js';
 import { jsonLine, type Terminal } from './terminal.js';
@@ -27,7 +28,7 @@ export async function present(
 ): Promise<void> {
   if (out !== undefined) {
     await refuseExisting(out, name);
-    await writeFileAtomically(join(out, `${name}.json`), `${JSON.stringify(saved, null, 2)}\n`);
+    await writeFileAtomically(join(out, `${name}.json`), `${JSON.stringify(inForm(saved), null, 2)}\n`);
   }
   conclude(result, text, json, terminal);
 }

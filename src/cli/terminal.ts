@@ -1,3 +1,5 @@
+import { inForm } from '../artifact/json-result.js';
+
 /** Where a command writes. Progress and messages go to `err`; only results go to `out`. */
 export interface Terminal {
   out(text: string): void;
@@ -53,7 +55,7 @@ export const shown = (text: string): string =>
   text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
 
 /** What `--json` prints: one object on one line, with the version of its form. */
-export const jsonLine = (result: object): string => shown(`${JSON.stringify({ schema: 1, ...result })}\n`);
+export const jsonLine = (result: object): string => shown(`${JSON.stringify(inForm(result))}\n`);
 
 /** Whether a text is what `jsonLine` makes. */
 export const isJsonLine = (text: string): boolean => text.startsWith('{"schema":');

@@ -10,7 +10,13 @@ export const classes = ['a', 'b, "c"', 'd'];
 
 /** Writes an untrained network; other seeds are other networks. */
 export function teacher(path: string, seed: number): string {
-  writeFileSync(path, exportModel(buildModel('convnet-small', { labels: classes, seed, inputSize: 24 }), {}));
+  writeFileSync(
+    path,
+    exportModel(buildModel('convnet-small', { labels: classes, seed, inputSize: 24 }), {
+      backbone: 'some/backbone',
+      licence: 'mit',
+    }),
+  );
   return path;
 }
 

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { createLabelCounts, csvRow, csvTitles, inJson, noneLabel } from '../../evaluate/prediction-table.js';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
+import { inForm } from '../../artifact/json-result.js';
 import { PupilError } from '../../errors.js';
 import type { PathPrediction } from '../../evaluate/predict-files.js';
 import { knownTo } from '../../options/option.js';
@@ -50,7 +51,7 @@ export const predict = command('predict', 'Classify images.', {
       warnUnreadable(unreadable, terminal);
       const result = { predictions: predictions.map(inJson), counts: countsOf(predictions), skipped: unreadable };
       if (csv !== undefined) await writeFileAtomically(csv, csvOf(predictions, dirname(csv)));
-      if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(result, null, 2)}\n`);
+      if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(inForm(result), null, 2)}\n`);
       conclude(result, () => describe(predictions, top), json, terminal);
     } finally {
       await model.close();

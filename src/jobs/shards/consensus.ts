@@ -14,6 +14,7 @@ import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
 import { argmax } from '../../evaluate/metrics.js';
 import { Job } from '../../job.js';
+import { originsOf } from '../../models/licence.js';
 import { checkOptions, knownTo, withSignal } from '../../options/option.js';
 import { common } from '../../options/recipes.js';
 import { featuresOptions, type FeaturesOptions, type FeaturesRequest } from '../../options/shards.js';
@@ -87,8 +88,9 @@ export const mergeConsensus = (
 
 /** Images with labels, as the network sees them. */
 interface Labelled {
-  /** The hash of the network. */
+  /** The hash of the network, and where its knowledge comes from. */
   readonly model: string;
+  readonly teachers: ReturnType<typeof originsOf>;
   readonly classes: readonly string[];
   readonly hashes: ReadonlySet<string>;
   readonly labels: readonly number[];
@@ -121,6 +123,7 @@ async function* labelledImages(data: string, told: FeaturesOptions): AsyncGenera
       });
     return {
       model: hashOfBackbone(model),
+      teachers: originsOf(model),
       classes,
       hashes: new Set(seen.map(({ hash }) => hash)),
       labels: seen.map(({ label }) => label),
@@ -190,7 +193,7 @@ async function* labelParts(parts: Parts, work: LabelWork): AsyncGenerator<RunEve
         }
       }
       await flush();
-      return { classes: labelled.classes, hasLike: false, ...counts };
+      return { classes: labelled.classes, teachers: labelled.teachers, hasLike: false, ...counts };
     }),
   );
   if (aside > 0)

@@ -4,6 +4,7 @@ import { replaceFile } from '../../artifact/files.js';
 import type { ImageResult, Metrics } from '../../artifact/formats.js';
 import { refuseExistingFile } from '../../artifact/free.js';
 import { writeJsonList } from '../../artifact/json-list.js';
+import { inForm } from '../../artifact/json-result.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { openDataset } from '../../data/dataset.js';
@@ -242,6 +243,6 @@ async function writeEvaluation(
       );
     }
   };
-  const before = { ...metrics, learned, refused, skipped: unreadable, classes };
+  const before = inForm({ ...metrics, learned, refused, skipped: unreadable, classes });
   await replaceFile(file, (handle) => writeJsonList(handle, items(), { before, name: 'predictions' }));
 }

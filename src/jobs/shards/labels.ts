@@ -16,6 +16,7 @@ import { usualBatch } from '../../evaluate/evaluate.js';
 import { isUndecided, noneAccepted, reportOutliers, warningsOf } from '../../evaluate/pseudo-labels.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
+import { originsOf, teachersIn } from '../../models/licence.js';
 import { checkOptions, knownTo, omit, pick, withSignal } from '../../options/option.js';
 import { pseudoLabels } from '../../options/recipes.js';
 import type { ShardChoice } from '../../options/shards.js';
@@ -117,7 +118,7 @@ async function* shardOfLabels(
                 onProgress: (now) => report(done + now, own.length),
               }),
           });
-          return { classes, hasLike: outliers !== undefined, ...counts };
+          return { classes, teachers: originsOf(model), hasLike: outliers !== undefined, ...counts };
         },
       }),
     );
@@ -255,7 +256,7 @@ async function* mergeParts(
   const tally = createTally(classes, threshold, hasLike);
   yield* reporting('merging', 'images', (report) =>
     replaceFile(file, async (handle) => {
-      const writer = await createPseudoLabelWriter(file, handle, { classes, soft });
+      const writer = await createPseudoLabelWriter(file, handle, { classes, soft, teachers: teachersIn(notes) });
       let place = 0;
       for await (const { header, rows } of parts.rows(labelColumns.map(({ name }) => name))) {
         signal?.throwIfAborted();

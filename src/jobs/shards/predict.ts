@@ -4,6 +4,7 @@ import { placeFrom, spreadsheet, spreadsheetStart } from '../../artifact/csv.js'
 import { replaceFile } from '../../artifact/files.js';
 import { refuseExistingFile } from '../../artifact/free.js';
 import { writeJsonList } from '../../artifact/json-list.js';
+import { inForm } from '../../artifact/json-result.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { openFiles } from '../../data/dataset.js';
@@ -207,7 +208,10 @@ async function gather(parts: Parts, out: string | undefined, signal: AbortSignal
     skipped: [...opened, ...failed],
   });
   if (out === undefined) for await (const _ of items());
-  else await replaceFile(out, (handle) => writeJsonList(handle, items(), { name: 'predictions', after: rest }));
+  else
+    await replaceFile(out, (handle) =>
+      writeJsonList(handle, items(), { before: inForm({}), name: 'predictions', after: rest }),
+    );
   return { images, ...rest() };
 }
 
