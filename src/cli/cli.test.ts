@@ -15,7 +15,7 @@ import { commands, createProgram, leaves } from './program.js';
 import { pupil } from '../testing/command-line.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { version } from '../version.js';
-import { asUserError } from './run.js';
+import { asUserError } from './user-error.js';
 
 const paths: readonly (readonly string[])[] = commands.flatMap((one) =>
   'commands' in one ? one.commands.map(({ name }) => [one.name, name]) : [[one.name]],

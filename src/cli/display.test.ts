@@ -188,18 +188,27 @@ test('a training is shown epoch by epoch', async () => {
   assert.ok(shown.some((line) => line.includes('accuracy 75.0%, loss 0.5000 (best so far)')));
 });
 
-test('an interrupted run says how to go on', async () => {
-  async function* events(run: string | undefined): AsyncGenerator<RunEvent, never, undefined> {
+test('a run that is interrupted, or finds the disk full, says how to go on', async () => {
+  const stopped = new PupilError('interrupted', 'interrupted after step 3; saved as a checkpoint');
+  async function* events(run: string | undefined, error: Error): AsyncGenerator<RunEvent, never, undefined> {
     await Promise.resolve();
     if (run !== undefined) yield { type: 'plan', run, lines: [] };
-    throw new PupilError('interrupted', 'interrupted after step 3; saved as a checkpoint');
+    throw error;
   }
-  const follow = (run?: string): Promise<unknown> =>
-    followRun('learn', () => new Job(() => events(run)), capture().terminal, createView);
+  const follow = (run?: string, error: Error = stopped): Promise<unknown> =>
+    followRun('learn', () => new Job(() => events(run, error)), capture().terminal, createView);
   await assert.rejects(follow('runs/a'), {
     code: 'interrupted',
     message: 'interrupted; continue with pupil learn --resume runs/a',
   });
+  const full = Object.assign(new Error('copyfile'), { code: 'ENOSPC', path: 'runs/a/model.onnx' });
+  await assert.rejects(follow('runs/a', full), {
+    code: 'io',
+    message:
+      'runs/a/model.onnx cannot be written: the disk is full; free some space; continue with pupil learn --resume runs/a',
+  });
+  const fault = new TypeError('undefined is not a function');
+  await assert.rejects(follow('runs/a', fault), (error) => error === fault);
   await assert.rejects(follow(), { code: 'interrupted', message: 'interrupted after step 3; saved as a checkpoint' });
 });
 

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { codeOfSystemError, PupilError, type ErrorCode } from '../errors.js';
 import { exitCodes } from './exit-codes.js';
 import { stopSignals } from './interrupt.js';
-import { asUserError, describeFailure } from './run.js';
+import { describeFailure } from './run.js';
+import { asUserError } from './user-error.js';
 
 const all = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
 

@@ -8,6 +8,7 @@ import { createProgress, type Progress } from './progress.js';
 import { duration } from '../report/format.js';
 import { percent } from './table.js';
 import type { Terminal } from './terminal.js';
+import { asUserError } from './user-error.js';
 
 /**
  * The rate, and loss and accuracy smoothed over recent steps, that stand beside a training's bar.
@@ -82,9 +83,10 @@ export async function followRun<Event extends { readonly type: string; readonly 
       () => terminal.err('interrupted: saving (press Ctrl-C again to stop at once)\n'),
     );
   } catch (error) {
-    if (run === undefined || !(error instanceof PupilError) || !resumable.includes(error.code)) throw error;
-    const what = error.code === 'interrupted' ? 'interrupted' : error.message;
-    throw new PupilError(error.code, `${what}; continue with pupil ${command} --resume ${run}`, { cause: error });
+    const known = asUserError(error);
+    if (run === undefined || known === undefined || !resumable.includes(known.code)) throw error;
+    const what = known.code === 'interrupted' ? 'interrupted' : known.message;
+    throw new PupilError(known.code, `${what}; continue with pupil ${command} --resume ${run}`, { cause: error });
   } finally {
     watchOver(undefined);
   }

@@ -61,7 +61,8 @@ export async function* finish({
     val: evaluated.val?.metrics ?? (labels.length > 0 ? selected : undefined),
     test: evaluated.test?.metrics,
     completed: trained.completed,
-    seconds: (performance.now() - started) / 1000,
+    // A run that was complete took what it took.
+    seconds: (await runFiles.result.read(run.path))?.seconds ?? (performance.now() - started) / 1000,
   };
   await writeModel(calibrated, evaluated, context);
   await writeEvaluation(calibrated, evaluated, context);
