@@ -81,11 +81,10 @@ export const listParts = async (folder: string): Promise<PartHeader['shard'][]> 
 
 /** The header of a shard's part; undefined where there is none. Throws `bad-data` for a damaged one. */
 export async function findPart(folder: string, shard: PartHeader['shard']): Promise<PartHeader | undefined> {
-  const file = partFile(folder, shard);
   if (!(await hasPart(folder, shard))) return undefined;
   const reader = createReader();
   try {
-    return (await reader.open(file)).header;
+    return (await reader.open(folder, shard)).header;
   } finally {
     await reader.close();
   }
@@ -121,7 +120,8 @@ interface OpenPart {
 }
 
 interface PartReader {
-  open(file: string): Promise<OpenPart>;
+  /** Throws `bad-data` for what is not the part of this shard, whatever its name. */
+  open(folder: string, shard: PartHeader['shard']): Promise<OpenPart>;
   /** The rows of one group. */
   rows(part: OpenPart, group: number, columns: readonly string[]): Promise<PartRow[]>;
   close(): Promise<void>;
@@ -140,9 +140,17 @@ function createReader(): PartReader {
     }
   };
   return {
-    async open(file) {
+    async open(folder, { index, count }) {
+      const file = partFile(folder, { index, count });
       const { texts, groups } = await call<PartTexts>({ path: file });
-      return { file, groups, header: headerIn(file, texts[headerKey]) };
+      const header = headerIn(file, texts[headerKey]);
+      if (header.shard.index !== index || header.shard.count !== count)
+        throw new PupilError(
+          'bad-data',
+          `${file}: holds the part of shard ${header.shard.index} of ${header.shard.count}; delete it and do its ` +
+            'shard again',
+        );
+      return { file, groups, header };
     },
     async rows({ file, groups }, group, columns) {
       const from = groups.slice(0, group).reduce((a, b) => a + b, 0);
@@ -207,7 +215,7 @@ export async function openParts(folder: string, command: string, { of = 'shards'
   try {
     const parts: OpenPart[] = [];
     for (let index = 1; index <= first.count; index++)
-      parts.push(await reader.open(partFile(folder, { index, count: first.count })));
+      parts.push(await reader.open(folder, { index, count: first.count }));
     for (const part of parts) assertAgreement(parts[0]!, part, command);
     const close = (): Promise<void> => reader.close();
     return {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parquetReadObjects } from 'hyparquet';
@@ -123,6 +123,12 @@ test('parts that do not belong together are refused in one line', async (t) => {
   );
   rmSync(at('parts/part-00002-of-00003.parquet'));
   assert.match((await merge()).err, /part-00002-of-00002.parquet: not a readable part .*delete it/);
+  copyFileSync(at('parts/part-00001-of-00002.parquet'), at('parts/part-00002-of-00002.parquet'));
+  const copied = /part-00002-of-00002.parquet: holds the part of shard 1 of 2; delete it and do its shard again/;
+  for (const { code, err } of [await merge(), await label(model, '2/2')]) {
+    assert.equal(code, 2);
+    assert.match(err, copied);
+  }
   assert.ok(!existsSync(at('all.csv')));
   for (const [words, says] of [
     [['--shard', '3/2'], /there is no shard 3 of 2; they are counted from 1 to 2/],
