@@ -17,7 +17,7 @@ import { assertSkippable } from './skipping.js';
 import { scanTars, type ArchiveOptions } from './archives.js';
 import { shardsOf } from './tar.js';
 import { readTree } from './tree.js';
-import { counted } from './words.js';
+import { counted, list } from './words.js';
 
 /** How files are read. */
 interface FilesOptions extends ArchiveOptions {
@@ -194,22 +194,10 @@ export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Datas
   hash: datasetHash(dataset.classes, samples),
 });
 
-export { counted };
-
-/** The first names of a list, and how many more there are; `count`: of all, where these are the first. */
-export function list(names: readonly string[], limit = 5, count = names.length): string {
-  const shown = names
-    .slice(0, limit)
-    .map((name) => (name === '' ? "''" : shortened(JSON.stringify(name).slice(1, -1))))
-    .join(', ');
-  return count > limit ? `${shown} and ${count - limit} more` : shown;
-}
+export { counted, list };
 
 /** Whether a class has the name of a place: its model's file says nothing of it. */
 const isMadeUp = (name: string): boolean => /^class \d+$/.test(name);
-
-/** A long text without its middle. */
-const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
 
 /** What may be given where there are labels. */
 const labelledData =

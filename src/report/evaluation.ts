@@ -1,5 +1,6 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
+import { list } from '../data/words.js';
 import { wilson } from '../evaluate/metrics.js';
 import { percent } from './format.js';
 
@@ -94,9 +95,18 @@ export function alsoDecided(config: object, { split }: Pick<Evaluation, 'split'>
   return decided && `They also decided ${decided}: on new images expect a little less. A test/ folder measures that.`;
 }
 
-/** The classes that no image of an evaluation has. */
-export const withoutImages = ({ classes, perClass }: Pick<Evaluation, 'classes' | 'perClass'>): string[] =>
+/** Whether every class has images among those of an evaluation: else no mean over classes stands for all of them. */
+export const hasAllClasses = (evaluation: Pick<Evaluation, 'classes' | 'perClass'>): boolean =>
+  withoutImages(evaluation).length === 0;
+
+const withoutImages = ({ classes, perClass }: Pick<Evaluation, 'classes' | 'perClass'>): string[] =>
   classes.filter((name) => Object.hasOwn(perClass, name) && perClass[name]!.count === 0);
+
+/** Which classes no image of an evaluation has, one sentence; undefined: all have some. */
+export function notMeasured(evaluation: Pick<Evaluation, 'classes' | 'perClass'>): string | undefined {
+  const names = withoutImages(evaluation);
+  return names.length === 0 ? undefined : `Not measured, without an image: ${list(names, 30)}.`;
+}
 
 /** Pairs of different classes by how often the first was called the second, most often first. */
 export const confusions = ({ confusion }: Pick<Metrics, 'confusion'>): Confusion[] =>

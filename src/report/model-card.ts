@@ -2,7 +2,15 @@
 import { counted, list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
-import { aboutLabels, alsoDecided, confusions, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
+import {
+  aboutLabels,
+  alsoDecided,
+  confusions,
+  hasAllClasses,
+  measuredOn,
+  notMeasured,
+  type Evaluation,
+} from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
@@ -37,15 +45,12 @@ export const modelCard = (contents: CardContents): CardPart[] => [
   { title: 'Limits', lines: describeLimits(contents) },
 ];
 
-const atMost = (names: readonly string[], count: number): string =>
-  names.length <= count ? list(names) : `${names.slice(0, count).join(', ')} and ${names.length - count} more`;
-
 function describeModel({ config, evaluation, modelBytes, input = 'pixels' }: CardContents): string[] {
   const { architecture, classes } = config as { readonly architecture?: unknown; readonly classes?: unknown };
   const names = evaluation?.classes ?? textsOf(classes);
   const { backbone, teachers } = config as { readonly backbone?: unknown; readonly teachers?: unknown };
   return [
-    `Classifies images into ${names.length} classes: ${atMost(names, 30)}.`,
+    `Classifies images into ${names.length} classes: ${list(names, 30)}.`,
     `${textOf(architecture) ?? 'The network'} as model.onnx, ${(modelBytes / 1e6).toPrecision(3)} MB: ` +
       `${inputs[input]}. Class names and preprocessing are in its metadata.`,
     ...licenceLines(sourceOf(backbone), Array.isArray(teachers) ? teachers.map(sourceOf) : []),
@@ -116,13 +121,13 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     .sort((a, b) => a[1].recall - b[1].recall);
   return [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
-      `${measuredOn(split)}; balanced accuracy ${percent(balanced)}.`,
+      `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${percent(balanced)}` : ''}.`,
     ...aboutLabels(evaluation),
-    ...[alsoDecided(config, evaluation)].filter((line) => line !== undefined),
+    ...[notMeasured(evaluation), alsoDecided(config, evaluation)].filter((line) => line !== undefined),
     ...(measured.length < 2
       ? []
       : [
-          `Recall by class, the lowest first: ${atMost(
+          `Recall by class, the lowest first: ${list(
             measured.map(([name, { recall, count: n }]) => `${name} ${percent(recall)} of ${n}`),
             10,
           )}.`,
@@ -151,8 +156,6 @@ function describeLimits({ evaluation }: CardContents): string[] {
         `${evaluation.classes[truth]} taken for ${evaluation.classes[predicted]} (${counted(count, 'image')})`,
     );
   if (confused.length > 0) lines.push(`Most frequent confusions: ${list(confused)}.`);
-  const unmeasured = withoutImages(evaluation);
-  if (unmeasured.length > 0) lines.push(`Not measured, without an image: ${atMost(unmeasured, 30)}.`);
   return lines;
 }
 

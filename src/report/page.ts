@@ -1,6 +1,5 @@
 import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
-import { list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
@@ -10,7 +9,7 @@ import {
   alsoDecided,
   measuredOn,
   reliability,
-  withoutImages,
+  notMeasured,
   type Evaluation,
   type Prediction,
 } from './evaluation.js';
@@ -112,9 +111,7 @@ function headline({ config, seconds, evaluation, history, modelBytes, mistakes }
     ...(evaluation ? aboutLabels(evaluation) : []),
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
-    evaluation && withoutImages(evaluation).length > 0
-      ? `Not measured, without an image: ${list(withoutImages(evaluation))}.`
-      : undefined,
+    evaluation && notMeasured(evaluation),
     evaluation && evaluation.calibration === undefined
       ? 'Confidences are not calibrated: no labels were held out for that.'
       : undefined,

@@ -230,8 +230,9 @@ async function agreeOn(
     });
     try {
       for (const fold of [...folds, []]) {
-        onProgress?.(done++, fits);
+        onProgress?.(done, fits);
         said.push(await opinions({ ...view.images, mixture, linear }, without(known, fold), { classes, ...effort }));
+        onProgress?.(++done, fits);
       }
     } finally {
       await linear.close();
