@@ -205,7 +205,8 @@ test('a run that is interrupted, or finds the disk full, says how to go on', asy
   await assert.rejects(follow('runs/a', full), {
     code: 'io',
     message:
-      'runs/a/model.onnx cannot be written: the disk is full; free some space; continue with pupil learn --resume runs/a',
+      'runs/a/model.onnx cannot be written: the disk is full; free some space; continue with pupil learn ' +
+      '--resume runs/a',
   });
   const fault = new TypeError('undefined is not a function');
   await assert.rejects(follow('runs/a', fault), (error) => error === fault);
