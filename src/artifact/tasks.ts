@@ -114,10 +114,9 @@ export class TaskFolder<Task extends object> {
   /** Removes all tasks and what was left half done, when none is offered any more. */
   async clear(): Promise<void> {
     for (const name of await this.#names()) {
-      const helper = helperPattern.exec(name)?.[1];
-      const isThere = name === `${leader}.claim` || (helper !== undefined && (await this.#stateOf(helper)) === 'held');
       // One that has not yet seen that its task was withdrawn removes what it is at itself.
-      if (!isThere) await rm(join(this.path, name), { recursive: true, force: true }).catch(() => undefined);
+      if (name !== `${leader}.claim`)
+        await rm(join(this.path, name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
 

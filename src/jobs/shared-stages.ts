@@ -60,7 +60,8 @@ export const lookEvery = 500;
 
 /**
  * Trains on all parts: those that are left when its turn comes here, the others elsewhere. What a process that died or
- * failed had taken on is made here. The last part, which is calibrated on those before it, is begun with them.
+ * failed had taken on is made here. The last part, which is calibrated on those before it and takes longest, is begun
+ * with them: by others first, here last.
  */
 export async function* trainTogether(sharing: Sharing, parts: readonly Part[], shared: SharedParts): Trainings {
   const { tasks, run, signal } = sharing;
@@ -99,6 +100,8 @@ export async function* trainTogether(sharing: Sharing, parts: readonly Part[], s
       }
       const done = parts.length - missing.length;
       yield { type: 'progress', what: 'waiting for other processes', unit: 'trainings', done, total: parts.length };
+      // Who falls silent meanwhile is not counted when the next stage begins.
+      await tasks.helpers();
       await sleep(lookEvery);
       signal?.throwIfAborted();
     }

@@ -129,7 +129,7 @@ test('a stage of several trainings ends in time, however long the first of them 
 
 test('a stage whose trainings several processes share has the time of those that are made one after the other', () => {
   assert.equal(secondsTogether([1, 1, 1, 3], 1), 6);
-  assert.equal(secondsTogether([1, 1, 1, 3], 2), 4, 'two at once, then one beside the last');
+  assert.equal(secondsTogether([1, 1, 1, 3], 2), 3, 'three beside the last one, which is begun first');
   assert.equal(secondsTogether([1, 1, 1, 3], 9), 3);
   const parts = [fold, whole];
   const seconds = (together: number): number[] => {

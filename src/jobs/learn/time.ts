@@ -192,9 +192,12 @@ export function minutesUntil({ parts, at, elapsed, beside }: Ends): MinutesFor {
   };
 }
 
-/** Seconds until all of these have been done, each begun by the first of so many processes that is free. */
+/**
+ * Seconds until all of these have been done, the longest first, each begun by the first of so many processes that is
+ * free.
+ */
 export function secondsTogether(each: readonly number[], processes: number): number {
   const busy = Array<number>(processes).fill(0);
-  for (const seconds of each) busy[busy.indexOf(Math.min(...busy))]! += seconds;
+  for (const seconds of each.toSorted((a, b) => b - a)) busy[busy.indexOf(Math.min(...busy))]! += seconds;
   return Math.max(...busy);
 }

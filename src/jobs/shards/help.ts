@@ -92,6 +92,7 @@ class Helper {
 
   /** Makes a training that nobody else has taken on; whether there was one, and it is of use. */
   async *takeOne(): AsyncGenerator<RunEvent, boolean, undefined> {
+    // The one on all labels takes longest: its name, without that of a fold, comes first.
     for (const name of await this.#tasks.names()) {
       const claim = await this.#tasks.claim(name);
       if (claim === undefined) continue;
