@@ -1,9 +1,13 @@
 // Replays labelling with the studio's own proposals on features of real photos, and counts how often the
 // 95% interval of the estimate covers the truth: `node scripts/studio/replays.js [--replays 50]
-// [--sets hymenoptera,scenes,flowers] [--images 400] [--labels 80] [--batch 20] [--accept 0.9]`. With
-// `--accept` a person also accepts, after each batch, the right ones of the suggestions that are so sure. The
-// truth is the share of images of val that the model is right about: they lie among the others and are never
-// proposed. Needs the images and weights that docs/results.md names.
+// [--sets hymenoptera,scenes,flowers] [--images 400] [--labels 80] [--batch 20] [--accept 0.9]`, so many replays
+// of each set. With `--accept` a person also accepts, after each batch, the right ones of the suggestions that
+// are so sure. The truth is the share of images of val that the model is right about: they lie among the others
+// and are never proposed. Every replay is saved in results/replays.json at once, and those that are there are not
+// made again; `node scripts/results.js --render` puts the table on the page. Needs the images and weights that
+// docs/results.md names.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createEngine } from '../../dist/engine/index.js';
 import { unitRows } from '../../dist/evaluate/unit-rows.js';
@@ -11,7 +15,7 @@ import { Random } from '../../dist/random.js';
 import { estimateOf, mixed, sampleUpTo } from '../../dist/studio/estimate.js';
 import { learn, propose } from '../../dist/studio/lesson.js';
 import { keptViews } from '../../dist/techniques/closed-form/views.js';
-import { open, take } from '../frozen-features.js';
+import { open, root, take } from '../frozen-features.js';
 
 const { values } = parseArgs({
   options: {
@@ -86,19 +90,29 @@ function outcome({ learned: { predictions, heldOut } }, { samples, known, sample
   const said = new Map(heldOut.map(({ id, label }) => [id, names[label]]));
   const estimate = estimateOf([...sample].map((id) => ({ label: samples[id].label, said: said.get(id) })));
   const isRight = ({ id, label }) => id >= unseen[0] && samples[id].label === names[label];
-  return { ...estimate, truth: predictions.filter(isRight).length / unseen.length };
+  const { accuracy, interval, images: count } = estimate;
+  return { accuracy, interval, images: count, truth: predictions.filter(isRight).length / unseen.length };
 }
 
-let covered = 0;
-for (let n = 0; n < replays; n++) {
-  const set = sets[n % sets.length];
-  const { accuracy, interval, images: count, truth } = await replay(set, n);
-  const isIn = interval[0] <= truth && truth <= interval[1];
-  covered += Number(isIn);
-  const percent = (x) => (100 * x).toFixed(1);
-  console.log(
-    `${set} ${n}: ${percent(accuracy)}% of ${count} (${interval.map(percent).join(' to ')}), ` +
-      `truth ${percent(truth)}%${isIn ? '' : ': NOT COVERED'}; ${covered} of ${n + 1}`,
-  );
+const file = join(root, 'results', 'replays.json');
+const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {});
+const how = [`${images} images`, `${labels} labels`, `${batch} at a time`].join(', ');
+const setting = accept < Infinity ? `${how}, suggestions of ${100 * accept}% accepted` : how;
+const percent = (x) => (100 * x).toFixed(1);
+for (const set of sets) {
+  let covered = 0;
+  for (let seed = 0; seed < replays; seed++) {
+    const latest = read();
+    const made = latest[setting]?.[set]?.[seed] ?? (await replay(set, seed));
+    const ofSet = { ...latest[setting]?.[set], [seed]: made };
+    writeFileSync(file, `${JSON.stringify({ ...latest, [setting]: { ...latest[setting], [set]: ofSet } }, null, 1)}\n`);
+    const { accuracy, interval, images: count, truth } = made;
+    const isIn = interval[0] <= truth && truth <= interval[1];
+    covered += Number(isIn);
+    console.log(
+      `${set} ${seed}: ${percent(accuracy)}% of ${count} (${interval.map(percent).join(' to ')}), ` +
+        `truth ${percent(truth)}%${isIn ? '' : ': NOT COVERED'}; ${covered} of ${seed + 1}`,
+    );
+  }
 }
 await engine.close();
