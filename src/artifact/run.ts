@@ -191,6 +191,10 @@ const checksumOf = (config: RunConfig): string =>
     .update(JSON.stringify(withoutChecksum(config)))
     .digest('hex');
 
+/** Whether a configuration is as it was written; without a checksum it is from elsewhere, and nothing is known. */
+const stateOf = (config: RunConfig): 'as written' | 'edited' | 'unknown' =>
+  config.checksum === undefined ? 'unknown' : config.checksum === checksumOf(config) ? 'as written' : 'edited';
+
 const writeConfig = (path: string, config: RunConfig): Promise<void> =>
   runFiles.config.write(path, { ...config, checksum: checksumOf(config) });
 
@@ -206,10 +210,9 @@ export async function editedSince(path: string): Promise<string | undefined> {
       `${runFiles.config.in(path)} does not say which command made the run; restore it, or start again in another ` +
         'folder',
     );
-  // Without a checksum it is from elsewhere, and nothing is known of what it was.
-  return config.checksum === undefined || config.checksum === checksumOf(config)
-    ? undefined
-    : `${runFiles.config.in(path)} was edited after it was written: what is said of settings may not be what was run`;
+  return stateOf(config) === 'edited'
+    ? `${runFiles.config.in(path)} was edited after it was written: what is said of settings may not be what was run`
+    : undefined;
 }
 
 /**
@@ -231,7 +234,7 @@ export async function resumeRun(path: string): Promise<Run> {
   const config = await readConfig(path, folder).catch((error: unknown) => {
     throw errorAbout('resume', error);
   });
-  if (config.checksum !== checksumOf(config)) {
+  if (stateOf(config) !== 'as written') {
     throw new PupilError(
       'bad-data',
       `${runFiles.config.in(path)} was edited, and results would be of neither version: restore it, or start a new run`,

@@ -146,6 +146,14 @@ test('an image that cannot be read is listed with its reason, a file of another 
   const note = `2 files beside the images are no images and are passed over: ${others}`;
   assert.deepEqual(notes, [`${root}: ${note}`]);
   assert.deepEqual((await openImages([root])).notes, [`${root}: ${note}`]);
+  const [labels, more] = [join(root, 'a'), join(root, 'b')];
+  await writeTree(labels, { 'x/1.png': 11, 'y/2.png': 12 });
+  const { notes: apart } = await openDataset(labels, { unlabelled: more });
+  assert.equal(
+    apart.at(-1),
+    `${more}: 1 file beside the images is no image and is passed over: ${more}/labels.csv`,
+    'each folder under its own name',
+  );
   assert.deepEqual(
     (await openImages([join(root, 'a', 'notes.txt')])).unreadable.map(({ reason }) => reason.slice(0, 12)),
     ['not an image'],

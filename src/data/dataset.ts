@@ -92,13 +92,13 @@ export async function openDataset(place: string, options: OpenOptions = {}): Pro
         : `${path}: no images found; make one folder per class`,
     );
   }
-  const sources = [placed];
+  const sources: Source[] = [{ name: path, placed }];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
     const { files, notes: more } = await listFiles([source], { signal, skip }).catch((error: unknown) => {
       throw errorAbout('unlabelled', error);
     });
     notes.push(...more);
-    sources.push(unlabelledFiles(await openListed(files, hashes)));
+    sources.push({ name: shownPlace(source), placed: unlabelledFiles(await openListed(files, hashes)) });
   }
   return assemble(path, sources, classes ?? names, { notes, damaged, hashes, skip });
 }
@@ -166,7 +166,8 @@ export async function openFiles(
   files: readonly ListedFile[],
   { notes = [], ...options }: FilesOptions & { readonly notes?: readonly string[] } = {},
 ): Promise<Dataset> {
-  return assemble(name, [unlabelledFiles(await openListed(files, options.hashes))], [], { notes, ...options });
+  const placed = unlabelledFiles(await openListed(files, options.hashes));
+  return assemble(name, [{ name, placed }], [], { notes, ...options });
 }
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
@@ -261,21 +262,28 @@ async function readListed({ entries, folders, notes = [] }: FileTree): Promise<L
 /** The file that an entry is: a list names it from its own place, a folder from where it was given. */
 const fileOf = (entry: Entry): string => resolve(pathOf(entry));
 
+/** Images from one place, with what that is called. */
+interface Source {
+  readonly name: string;
+  readonly placed: Iterable<Placed>;
+}
+
 function assemble(
   path: string,
-  sources: readonly Iterable<Placed>[],
+  sources: readonly Source[],
   classes: readonly string[],
   { notes, damaged = [], hashes = true, skip }: FilesOptions & Pick<Labelled, 'notes' | 'damaged'>,
 ): Dataset {
   const index = new Map(classes.map((name, i) => [normalName(name), i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [...damaged];
-  const others: string[] = [];
+  const more: string[] = [];
   const seen = new Map<string, Split>(),
     again: string[] = [];
-  for (const [i, source] of sources.entries()) {
-    const isLast = i === sources.length - 1;
-    for (const { entry, split, className, ...origin } of source) {
+  for (const [i, { name, placed }] of sources.entries()) {
+    const isLast = i === sources.length - 1,
+      others: string[] = [];
+    for (const { entry, split, className, ...origin } of placed) {
       // The same file given twice (as data and as --unlabelled) keeps its first role.
       const before = seen.size === 0 ? undefined : seen.get(fileOf(entry));
       if (before !== undefined) {
@@ -290,17 +298,16 @@ function assemble(
       else if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
       else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split, origin));
     }
+    if (others.length > 0) {
+      const are = others.length === 1 ? 'is no image and is' : 'are no images and are';
+      more.push(`${name}: ${counted(others.length, 'file')} beside the images ${are} passed over: ${list(others)}`);
+    }
   }
   assertSkippable(unreadable, { skip });
-  const more: string[] = [];
   if (again.length > 0)
-    more.push(
+    more.unshift(
       `${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`,
     );
-  if (others.length > 0) {
-    const are = others.length === 1 ? 'is no image and is' : 'are no images and are';
-    more.push(`${path}: ${counted(others.length, 'file')} beside the images ${are} passed over: ${list(others)}`);
-  }
   const dataset = { path, classes, samples, unreadable, notes: [...notes, ...more] };
   if (hashes) return { ...dataset, hash: datasetHash(classes, samples) };
   let hash: string | undefined;

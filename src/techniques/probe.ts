@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/engine.js';
 import { crossEntropy } from '../evaluate/metrics.js';
-import { oneHot, openRegression, predict, startOf, type LinearHead } from './regression.js';
+import { momentsOf, oneHot, openRegression, predict, startOf, type LinearHead } from './regression.js';
 
 /**
  * Transfer learning, first approach: the backbone is frozen and only the head is trained. A linear
@@ -52,7 +52,12 @@ export async function fitProbe(
 ): Promise<ProbeResult> {
   const count = set.labels.length;
   const targets = oneHot(set.labels, set.classes);
-  const regression = await openRegression(engine, set, set.classes);
+  // What is not learned from has no part in the features' scale either.
+  const learned = Float32Array.from({ length: refit.length * set.size }, (_, i) => {
+    return set.features[refit[Math.floor(i / set.size)]! * set.size + (i % set.size)]!;
+  });
+  const moments = momentsOf({ features: learned, size: set.size });
+  const regression = await openRegression(engine, set, set.classes, moments);
   try {
     const indexes = folds.flat();
     const heldOut = penalties.map(() => new Float32Array(indexes.length * set.classes));

@@ -149,7 +149,7 @@ const alike = 10;
  * after a ReLU is often silent, and would count a thousandfold in others. What this brings by the number
  * of labels: docs/few-labels.md; 3 to 1000 instead of 10 make little difference.
  */
-function momentsOf({ features, size }: Features): Moments {
+export function momentsOf({ features, size }: Features): Moments {
   const count = features.length / size;
   const mean = new Float64Array(size),
     square = new Float64Array(size);

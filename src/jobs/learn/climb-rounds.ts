@@ -61,7 +61,7 @@ export async function* climbRounds(
       break;
     }
     let labels = before,
-      besideTook: number | undefined;
+      did: Did = { beside: undefined };
     const from = { round, first, last, taught },
       isKnown = climber.isFinished(name);
     const kept = yield* climber.attempt({
@@ -70,10 +70,10 @@ export async function* climbRounds(
       expectedSeconds: Math.min(expected, beside + student),
       usualSeconds: expected,
       leastSeconds: 0,
-      asPlanned: (took) => planned(took, besideTook),
+      asPlanned: (took) => planned(took, did),
       async *train() {
         const { stage, labels: run, ...round } = yield* trainFrom(work, from, { time, beside, student });
-        besideTook = round.beside;
+        did = { beside: round.beside, completed: stage.completed };
         if (!isKnown) time.took({ ...round, stage });
         if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
         const described =
@@ -162,6 +162,9 @@ function trainFrom(
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%`;
 
+/** What a round took beside its student, and the share of its steps that the student's time allowed; absent: all. */
+type Did = Pick<Round, 'beside'> & Pick<Round['stage'], 'completed'>;
+
 /** The time of rounds, in seconds. */
 interface RoundTimes {
   /** Of a round whose turn has come; `looks`: whether a consensus is part of it. */
@@ -179,8 +182,8 @@ interface RoundTimes {
     /** What it takes beside its student, and what that may take. */
     readonly beside: number;
     readonly student: number;
-    /** What was planned for it in its time, by what it took in all and beside its student. */
-    planned(took: number, besideTook: number | undefined): number;
+    /** What was planned for what it did, which took so long in all. */
+    planned(took: number, did: Did): number;
   };
   /** Minutes for the steps of a student on each part, for one that has to end in so many seconds. */
   minutes(seconds: number): MinutesFor;
@@ -233,11 +236,11 @@ function timeOfRounds(
         kept,
         beside: around,
         student,
-        planned(took, besideTook) {
-          const beside = isOwn ? (looks ? looking : 0) : besideSeconds;
-          if (one <= around + student) return beside + (isOwn ? besideSeconds : 0) + steps;
-          // The steps ended by the clock: only what it took beside them tells how fast the machine is.
-          return besideTook === undefined ? took : Math.max(0, took - besideTook) + beside;
+        planned(took, { beside, completed }) {
+          const look = isOwn && looks ? looking : 0;
+          if (!isOwn || completed === undefined) return look + besideSeconds + (completed ?? 1) * steps;
+          // Several trainings share the steps' time: only what it took beside them tells how fast the machine is.
+          return beside === undefined ? took : Math.max(0, took - beside) + look;
         },
       };
     },
