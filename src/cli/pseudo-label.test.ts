@@ -53,7 +53,7 @@ test('pupil pseudo-label writes what the teacher says, without what is excluded,
   assert.match(err, /notes\.jpg/);
   const result = JSON.parse(out) as PseudoLabelResult;
   assert.deepEqual(
-    [result.file, result.total, result.accepted, result.excluded, result.repeated, result.unreadable, result.soft],
+    [result.file, result.total, result.accepted, result.excluded, result.repeated, result.skipped.length, result.soft],
     [at('labels.parquet'), 10, 10, 2, 1, 2, true],
   );
   assert.deepEqual(Object.keys(result.perClass), classes);

@@ -66,7 +66,15 @@ test('pupil suggest writes a picture and a list; filled in, it is data to go on 
   assert.match(first.err, /cut\.png/);
   const result = JSON.parse(first.out) as SuggestResult;
   assert.deepEqual(
-    [result.file, result.sheet, result.candidates, result.labelled, result.known, result.repeated, result.unreadable],
+    [
+      result.file,
+      result.sheet,
+      result.candidates,
+      result.labelled,
+      result.known,
+      result.repeated,
+      result.skipped.length,
+    ],
     [at('first.csv'), at('first.png'), 31, 0, 0, 1, 1],
   );
   assert.deepEqual(

@@ -22,7 +22,7 @@ import type { RunEvent } from '../runs/events.js';
 import { reporting } from '../runs/relay.js';
 import { featureBatch, featureGraph, openExtractor, type FeatureExtractor } from '../techniques/features.js';
 import { inChunks } from './label/images.js';
-import { warnUnreadable } from './images.js';
+import { skippedOf, warnUnreadable } from './images.js';
 
 /** Columns of the file: features are float32. */
 export const featureColumns = [
@@ -37,7 +37,8 @@ export interface FeaturesResult {
   readonly images: number;
   /** Numbers of an image. */
   readonly size: number;
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   readonly seconds: number;
 }
 
@@ -83,7 +84,7 @@ async function* featuresOfAll(
     );
     yield* warnUnreadable(unreadable);
     const seconds = (performance.now() - started) / 1000;
-    return { file, images, size: seer.size, unreadable: unreadable.length, seconds };
+    return { file, images, size: seer.size, skipped: skippedOf(unreadable), seconds };
   } finally {
     await seer.close();
   }

@@ -5,7 +5,7 @@
 import { performance } from 'node:perf_hooks';
 import { openDataset } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
-import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
+import { isLabelled, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { refuseAmongImages, refuseExistingFile } from '../artifact/free.js';
 import type { Engine } from '../engine/engine.js';
@@ -21,7 +21,7 @@ import type { RunEvent } from '../runs/events.js';
 import { powerTransform } from '../techniques/closed-form/power-transform.js';
 import { doubtLabels, type LabelDoubt } from '../techniques/label-errors.js';
 import { fitProbe } from '../techniques/probe.js';
-import { distinct, warnUnreadable } from './images.js';
+import { distinct, skippedOf, warnUnreadable } from './images.js';
 import { sheetLimit, writeImageSheet } from './image-sheet.js';
 import { openLooker, type Seen } from './look.js';
 
@@ -45,7 +45,8 @@ export interface LabelErrors {
   readonly suspects: number;
   /** Of the labels the share that the held-out predictions agree with. */
   readonly agreement: number;
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   /** A picture of the first ones. */
   readonly sheet: string | undefined;
   readonly seconds: number;
@@ -120,7 +121,7 @@ async function* find(
       suspects,
       agreement:
         images.filter(({ confidence, suggestedConfidence }) => confidence > suggestedConfidence).length / images.length,
-      unreadable: seen.unreadable.length,
+      skipped: skippedOf(seen.unreadable),
       sheet,
       seconds: (performance.now() - started) / 1000,
     };

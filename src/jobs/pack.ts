@@ -19,7 +19,7 @@ import { packOptions, type PackOptions, type PackRequest } from '../options/shar
 import { Random } from '../random.js';
 import type { RunEvent } from '../runs/events.js';
 import { reporting } from '../runs/relay.js';
-import { warnUnreadable } from './images.js';
+import { skippedOf, warnUnreadable } from './images.js';
 
 /** One archive. */
 export interface PackedShard {
@@ -35,7 +35,8 @@ export interface PackResult {
   readonly shards: readonly PackedShard[];
   readonly images: number;
   readonly classes: readonly string[];
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   readonly seconds: number;
 }
 
@@ -96,7 +97,7 @@ async function* packAll(source: string, options: PackOptions): AsyncGenerator<Ru
     shards,
     images: shards.reduce((sum, { images }) => sum + images, 0),
     classes: dataset.classes,
-    unreadable: unreadable.length,
+    skipped: skippedOf(unreadable),
     seconds: (performance.now() - started) / 1000,
   };
   const { seconds: _, folder: __, ...index } = result;

@@ -32,11 +32,11 @@ export const features = command('features', "Write what a network's last layer s
   },
 });
 
-const summary = ({ file, images, size, unreadable, seconds }: FeaturesResult): string =>
+const summary = ({ file, images, size, skipped, seconds }: FeaturesResult): string =>
   facts([
     ['images', count(images)],
     ['numbers of each', count(size)],
-    ...(unreadable > 0 ? [['unreadable', count(unreadable)] as const] : []),
+    ...(skipped.length > 0 ? [['skipped', `${count(skipped.length)} unreadable`] as const] : []),
     ['time', duration(seconds)],
     ['file', printable(file)],
   ]);

@@ -64,7 +64,7 @@ function summary({
   meanConfidence,
   excluded,
   repeated,
-  unreadable,
+  skipped,
   outOfDistribution,
   soft,
   seconds,
@@ -80,7 +80,7 @@ function summary({
   const left = [
     [excluded, 'that are also in --exclude'],
     [repeated, 'duplicates'],
-    [unreadable, 'unreadable'],
+    [skipped.length, 'unreadable'],
     [outOfDistribution?.count ?? 0, 'unlike the images of --like (in the file, but not accepted)'],
   ] as const;
   const heading = ['class', 'predicted', 'confidence', 'accepted', 'copies'];

@@ -17,7 +17,7 @@ export const shards = command('shards', 'Pack images into numbered .tar archives
   },
 });
 
-const summary = ({ folder, shards: archives, images, classes, unreadable, seconds }: PackResult): string =>
+const summary = ({ folder, shards: archives, images, classes, skipped, seconds }: PackResult): string =>
   facts([
     ['images', count(images)],
     ...(classes.length > 0 ? [['classes', count(classes.length)] as const] : []),
@@ -25,7 +25,7 @@ const summary = ({ folder, shards: archives, images, classes, unreadable, second
       'archives',
       `${count(archives.length)}, ${(archives.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6).toFixed(1)} MB`,
     ],
-    ...(unreadable > 0 ? [['skipped', `${count(unreadable)} unreadable`] as const] : []),
+    ...(skipped.length > 0 ? [['skipped', `${count(skipped.length)} unreadable`] as const] : []),
     ['time', duration(seconds)],
     ['folder', printable(folder)],
   ]);

@@ -31,7 +31,7 @@ function summary({
   labelled,
   known,
   repeated,
-  unreadable,
+  skipped,
   seconds,
 }: SuggestResult): string {
   const hasClasses = images.some(({ predicted }) => predicted !== null);
@@ -49,7 +49,7 @@ function summary({
   const passedOver = [
     [known, 'labelled already'],
     [repeated, 'duplicates'],
-    [unreadable, 'unreadable'],
+    [skipped.length, 'unreadable'],
   ] as const;
   const pairs = facts([
     [

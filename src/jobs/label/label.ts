@@ -23,7 +23,7 @@ import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } 
 import { hubEvents } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
-import { distinct, warnUnreadable } from '../images.js';
+import { distinct, skippedOf, warnUnreadable } from '../images.js';
 import { labelImages } from './images.js';
 import { openLabeller, type OpenLabeller } from './labeller.js';
 
@@ -43,7 +43,8 @@ export interface PseudoLabelResult extends PseudoLabelDescription {
   readonly excluded: number;
   /** Images with the content of another one. */
   readonly repeated: number;
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   /** Images that the teacher cannot decide at all; the first paths. */
   readonly undecided: FoundImages;
   /** Images unlike those of `like`, not accepted; the first paths. */
@@ -121,7 +122,7 @@ async function* labelOffline(
       ...describePseudoLabels(labels, undefined, isAside),
       excluded,
       repeated,
-      unreadable: unreadable.length,
+      skipped: skippedOf(unreadable),
       undecided: found(undecided),
       outOfDistribution: unlike && found(unlike),
       seconds: (performance.now() - started) / 1000,

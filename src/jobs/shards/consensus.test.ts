@@ -40,7 +40,10 @@ test('the consensus of all parts is the same however many there are, and right',
     );
   const one = await merge('one', 'one.parquet'),
     three = await merge('three', 'three.parquet');
-  assert.deepEqual([one['total'], one['excluded'], one['repeated'], one['unreadable']], [90, 1, 1, 1]);
+  assert.deepEqual(
+    [one['total'], one['excluded'], one['repeated'], (one['skipped'] as unknown[]).length],
+    [90, 1, 1, 1],
+  );
   assert.deepEqual({ ...three, seconds: 0, file: '' }, { ...one, seconds: 0, file: '' });
   assert.ok(readFileSync(at('three.parquet')).equals(readFileSync(at('one.parquet'))), 'the same bytes');
 

@@ -4,6 +4,7 @@ import { replaceFile } from '../../artifact/files.js';
 import { createRowWriter, type ParquetColumn, type ParquetRow } from '../../artifact/parquet-writer.js';
 import { openParts, together } from '../../artifact/parts.js';
 import { listFiles } from '../../data/listing.js';
+import type { Unreadable } from '../../data/sample.js';
 import { subgraph } from '../../graph/passes.js';
 import { Job } from '../../job.js';
 import { hashOfGraph } from '../../models/hash.js';
@@ -13,6 +14,7 @@ import { featuresOptions, type FeaturesOptions, type FeaturesRequest, type Shard
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { chooseBackbone, featureColumns, fileOf, noFeatures, openSeer, type FeaturesResult } from '../features.js';
+import { skippedOf } from '../images.js';
 import { beginShard, divided, doShard, warnOfEngines, type ShardResult } from './shard.js';
 
 const command = 'features';
@@ -88,8 +90,8 @@ export const mergeFeatures = (
     const file = await fileOf(options.out);
     await using parts = await openParts(folder, command);
     yield* warnOfEngines(parts.headers);
-    let images = 0,
-      unreadable = 0;
+    const unreadable: Unreadable[] = [];
+    let images = 0;
     yield* reporting('merging', 'images', (report) =>
       replaceFile(file, async (handle) => {
         const writer = await createRowWriter(handle, featureColumns, together);
@@ -97,14 +99,15 @@ export const mergeFeatures = (
           signal.throwIfAborted();
           const whole = rows.filter((row): row is ParquetRow => Array.isArray(row['features']));
           images += whole.length;
-          unreadable += rows.length - whole.length;
+          for (const { path, problem, ...row } of rows)
+            if (!Array.isArray(row['features'])) unreadable.push({ path: String(path), reason: String(problem) });
           await writer.add(whole);
-          report(images + unreadable, parts.count);
+          report(images + unreadable.length, parts.count);
         }
         if (images === 0) throw noFeatures(undefined, folder);
         await writer.end();
       }),
     );
     const size = Number(parts.headers[0]!.notes['size']);
-    return { file, images, size, unreadable, seconds: (performance.now() - started) / 1000 };
+    return { file, images, size, skipped: skippedOf(unreadable), seconds: (performance.now() - started) / 1000 };
   }, options);

@@ -10,7 +10,7 @@ import { openFiles } from '../../data/dataset.js';
 import { listFiles, type ListedFile } from '../../data/listing.js';
 import { createPool } from '../../data/pool.js';
 import { checkSelection, tallyPseudoLabels, type PseudoLabel } from '../../data/pseudo-labels.js';
-import type { Sample } from '../../data/sample.js';
+import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { usualBatch } from '../../evaluate/evaluate.js';
 import { isUndecided, noneAccepted, reportOutliers, warningsOf } from '../../evaluate/pseudo-labels.js';
@@ -23,6 +23,7 @@ import type { ShardChoice } from '../../options/shards.js';
 import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } from '../../options/tools.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
+import { skippedOf } from '../images.js';
 import { labelInParts } from '../label/images.js';
 import {
   chooseTeacher,
@@ -308,13 +309,13 @@ function createTally(classes: readonly string[], threshold: number, hasLike: boo
   const tally = tallyPseudoLabels({ classes, threshold });
   const undecided = createFinder(),
     unlike = createFinder();
-  let unreadable = 0,
-    accepted = 0,
+  const unreadable: Unreadable[] = [];
+  let accepted = 0,
     best: PseudoLabel | undefined;
   return {
     add(label: PseudoLabel | undefined, row: PartRow): void {
       if (label === undefined) {
-        unreadable++;
+        unreadable.push({ path: String(row['path']), reason: String(row['problem']) });
         return;
       }
       tally.add(label, row['unlike'] === true);
@@ -335,7 +336,7 @@ function createTally(classes: readonly string[], threshold: number, hasLike: boo
       return [...(outliers === undefined ? [] : [outliers]), ...warningsOf(classes, description)];
     },
     others: () => ({
-      unreadable,
+      skipped: skippedOf(unreadable),
       undecided: undecided.found(),
       outOfDistribution: hasLike ? unlike.found() : undefined,
     }),

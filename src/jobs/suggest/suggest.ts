@@ -6,7 +6,7 @@ import { refuseAmongImages, refuseExistingFile } from '../../artifact/free.js';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
-import { pathOf, type Sample } from '../../data/sample.js';
+import { pathOf, type Sample, type Unreadable } from '../../data/sample.js';
 import { foldsOf } from '../../data/split.js';
 import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
@@ -20,7 +20,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { suggestImages } from '../../techniques/suggestions.js';
-import { warnUnreadable } from '../images.js';
+import { skippedOf, warnUnreadable } from '../images.js';
 import { openLooker, type Seen } from '../look.js';
 import { sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
@@ -43,7 +43,8 @@ export interface SuggestResult {
   /** Images that were passed over: labelled already, or the copy of another one. */
   readonly known: number;
   readonly repeated: number;
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   readonly seconds: number;
 }
 
@@ -96,7 +97,7 @@ async function* suggestNext(
       labelled: opened.labelled.length,
       known: opened.known,
       repeated: opened.repeated,
-      unreadable: unreadable.length,
+      skipped: skippedOf(unreadable),
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
