@@ -185,11 +185,18 @@ export interface Parts extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+interface PartsOptions {
+  /** What each is the work of, in words. Default: shards. */
+  readonly of?: 'shards' | 'seeds';
+  /** What that of an index is called; `there`: the header of one that is there. Default: the index. */
+  readonly nameOf?: (index: number, there: PartHeader) => number;
+}
+
 /**
  * Opens the parts of a command in a folder. Throws `not-found` where some are missing, `bad-data` where
- * they do not agree. `of`: what each is the work of.
+ * they do not agree.
  */
-export async function openParts(folder: string, command: string, { of = 'shards' } = {}): Promise<Parts> {
+export async function openParts(folder: string, command: string, options: PartsOptions = {}): Promise<Parts> {
   // What processes left that were killed; others may have completed their shards since.
   await sweepDrafts(folder);
   const found = await listParts(folder).catch((error: unknown) => {
@@ -210,9 +217,12 @@ export async function openParts(folder: string, command: string, { of = 'shards'
       `${folder}: parts of ${first.count} shards and of ${other.count}; move one kind away`,
       { option: 'merge' },
     );
-  assertComplete(folder, new Set(found.map(({ index }) => index)), first.count, of);
   const reader = createReader();
   try {
+    const missing = Array.from({ length: first.count }, (_, i) => i + 1).filter(
+      (wanted) => !found.some(({ index }) => index === wanted),
+    );
+    if (missing.length > 0) throw incomplete(folder, missing, (await reader.open(folder, first)).header, options);
     const parts: OpenPart[] = [];
     for (let index = 1; index <= first.count; index++)
       parts.push(await reader.open(folder, { index, count: first.count }));
@@ -235,15 +245,22 @@ export async function openParts(folder: string, command: string, { of = 'shards'
   }
 }
 
-function assertComplete(folder: string, found: ReadonlySet<number>, count: number, of: string): void {
-  const missing = Array.from({ length: count }, (_, i) => i + 1).filter((index) => !found.has(index));
-  if (missing.length === 0) return;
-  const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '');
-  throw new PupilError(
+/** `there`: the header of a part that is there. */
+function incomplete(
+  folder: string,
+  missing: readonly number[],
+  there: PartHeader,
+  { of = 'shards', nameOf = (index) => index }: PartsOptions,
+): PupilError {
+  const { count } = there.shard,
+    isOne = missing.length === 1;
+  const names = missing.map((index) => nameOf(index, there));
+  const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '');
+  return new PupilError(
     'not-found',
-    `${folder}: of ${count} ${of} ${missing.length === 1 ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
+    `${folder}: of ${count} ${of} ${isOne ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
       (of === 'shards'
-        ? `do ${missing.length === 1 ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``
+        ? `do ${isOne ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``
         : 'start the shards again, each leaves what is done'),
     { option: 'merge' },
   );

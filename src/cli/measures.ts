@@ -1,5 +1,5 @@
 import type { Metrics } from '../artifact/formats.js';
-import { aboutLabels, confusions, hasAllClasses, notMeasured } from '../report/evaluation.js';
+import { aboutChance, aboutLabels, confusions, hasAllClasses, notMeasured } from '../report/evaluation.js';
 import { count, percent, printable, table } from './table.js';
 
 /** Whether accuracy says more of some classes than of others. */
@@ -11,7 +11,7 @@ const isUneven = ({ perClass }: Metrics): boolean => {
 /** An evaluation in words: one line of totals, a table of classes, the pairs confused most. */
 export function describeMetrics(metrics: Metrics, labels: readonly string[], refused?: number): string {
   const parts = [`accuracy ${percent(metrics.top1)}`];
-  const evaluation = { classes: labels, perClass: metrics.perClass };
+  const evaluation = { ...metrics, classes: labels };
   if (isUneven(metrics) && hasAllClasses(evaluation)) parts.push(`balanced accuracy ${percent(metrics.balanced)}`);
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
   parts.push(
@@ -23,7 +23,9 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[], ref
     refused === undefined || refused === 0
       ? ''
       : `${count(refused)} of them (${percent(refused / metrics.count)}) are none of these classes to the model\n`;
-  const origins = [...aboutLabels(metrics), notMeasured(evaluation) ?? []].flat().map((line) => `${line}\n`);
+  const origins = [...aboutLabels(metrics), notMeasured(evaluation), aboutChance(evaluation)]
+    .filter((line) => line !== undefined)
+    .map((line) => `${line}\n`);
   const rows = labels.flatMap((name) => {
     const item = metrics.perClass[name];
     return item === undefined || item.count === 0

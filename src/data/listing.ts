@@ -10,6 +10,7 @@ import { scanTars, type ArchiveOptions } from './archives.js';
 import { isParquet, parquetFilesAmong, readParquetImages } from './parquet/images.js';
 import { shardsOf } from './tar.js';
 import { readTree } from './tree.js';
+import { shownPlace } from '../http/address.js';
 
 /** What may be given where no labels are needed. */
 const anyImages = 'an image, a folder of images, a .tar, .parquet files, or a .csv, .tsv or .jsonl manifest';
@@ -45,6 +46,7 @@ export async function listFiles(paths: readonly string[], options: ArchiveOption
       files.push(file);
     }
     notes.push(...listing.notes);
+    if (listing.files.length === 0) notes.push(`${shownPlace(path)}: no images there`);
   }
   return { files, notes };
 }

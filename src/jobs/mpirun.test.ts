@@ -48,6 +48,7 @@ test('learn on 2 ranks tries the same, with the same outcome, as one process', o
   assert.equal(alone.code, 0, alone.err);
   const ended = await mpirun(2, ['learn', ...data, ...climbing(4), '--out', two, '--json']);
   assert.equal(ended.code, 0, ended.err);
+  assert.match(ended.err, /ranks +2 share the steps of each training/);
   assert.equal(ended.out.split('\n').length, 2, ended.out);
   const result = JSON.parse(ended.out) as { readonly run: string; readonly rungs: readonly unknown[] };
   assert.deepEqual([result.run, result.rungs.length], [two, 3]);

@@ -20,6 +20,7 @@ import { openOnce, type OpenModel } from '../runs/open-once.js';
 import { unwarned } from '../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
+import { planOfRanks } from '../runs/ranks.js';
 import { openChain, openChainImages, type Chain } from './chain.js';
 import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
@@ -97,7 +98,11 @@ export function selfTrain(
       folds: selfTraining.folds,
     });
     if (countsOf(chain.whole.data).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
-    yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
+    yield {
+      type: 'plan',
+      run: chain.run.path,
+      lines: [...describePlan(settings, chain.parts), ...planOfRanks(shell.ranks)],
+    };
     return yield* trainInRounds(chain, settings);
   });
 }

@@ -1,7 +1,7 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/words.js';
-import { wilson } from '../evaluate/metrics.js';
+import { besideChance, isBetterThanChance, wilson } from '../evaluate/metrics.js';
 import { percent } from './format.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
@@ -79,6 +79,26 @@ export function fairPart({ count, drawn }: Pick<Metrics, 'count' | 'drawn'>): st
 /** What a person should know of how the images measured came by their labels, one line each. */
 export const aboutLabels = (measured: Pick<Metrics, 'count' | 'accepted' | 'drawn'>): string[] =>
   [fairPart(measured), easierThanOthers(measured)].filter((line) => line !== undefined);
+
+/**
+ * What a person should know of an evaluation that shows no more than chance does; undefined: it shows more. A model
+ * that calls every image by the name of the largest class has a high accuracy and has learned nothing.
+ */
+export function aboutChance({
+  top1,
+  count,
+  confusion,
+  classes,
+}: Pick<Evaluation, 'top1' | 'count' | 'confusion' | 'classes'>): string | undefined {
+  const measured = confusion.filter((row) => row.some((n) => n > 0)).length;
+  if (measured < 2) return undefined;
+  const called = classes.filter((_, c) => confusion.some((row) => row[c]! > 0));
+  if (called.length === 1)
+    return `Every image is called ${called[0]}: the accuracy is the share that ${called[0]} has among them.`;
+  const right = Math.round(top1 * count);
+  if (right * classes.length > count && isBetterThanChance(right, count, classes.length)) return undefined;
+  return `It is ${besideChance(right, count, classes.length, 'of these')}.`;
+}
 
 const decisions = new Map([
   ['learn', 'which technique is kept'],

@@ -3,6 +3,7 @@ import { counted, list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
 import {
+  aboutChance,
   aboutLabels,
   alsoDecided,
   confusions,
@@ -123,7 +124,9 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${percent(balanced)}` : ''}.`,
     ...aboutLabels(evaluation),
-    ...[notMeasured(evaluation), alsoDecided(config, evaluation)].filter((line) => line !== undefined),
+    ...[notMeasured(evaluation), aboutChance(evaluation), alsoDecided(config, evaluation)].filter(
+      (line) => line !== undefined,
+    ),
     ...(measured.length < 2
       ? []
       : [

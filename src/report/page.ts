@@ -5,6 +5,7 @@ import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
 import {
+  aboutChance,
   aboutLabels,
   alsoDecided,
   measuredOn,
@@ -112,6 +113,7 @@ function headline({ config, seconds, evaluation, history, modelBytes, mistakes }
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
     evaluation && notMeasured(evaluation),
+    evaluation && aboutChance(evaluation),
     evaluation && evaluation.calibration === undefined
       ? 'Confidences are not calibrated: no labels were held out for that.'
       : undefined,

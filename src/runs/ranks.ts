@@ -111,6 +111,10 @@ export const sayOfRanks = (ranks: Ranks, settings: Settings): RunEvent[] =>
     ? [{ type: 'note', message: describeRanks(ranks, settings) }]
     : uselessAlone(settings).map((message) => ({ type: 'warning', message }));
 
+/** The same in the plan of a job of several trainings: what ranks share. */
+export const planOfRanks = ({ size }: Ranks): string[] =>
+  size > 1 ? [`ranks      ${size} share the steps of each training; the first does all else`] : [];
+
 function describeRanks({ size }: Ranks, { mode, averageEvery }: Settings): string {
   if (isFrozen(mode)) return `mode ${mode} runs on the first of ${size} ranks; the others wait`;
   const averages =

@@ -19,6 +19,7 @@ import type { Model } from '../../models/model.js';
 import { openOnce, type OpenModel } from '../../runs/open-once.js';
 import { unwarned } from '../../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
+import { planOfRanks } from '../../runs/ranks.js';
 import { openChain, openChainImages, type ChainInputs } from '../chain.js';
 import { minutesOf } from '../clock.js';
 import { inCrew, refuseUndivided } from '../crew.js';
@@ -119,7 +120,7 @@ export function learnWith(
       elapsed: shell.elapsed,
     });
     const note = noteOnStudent(given, { model: network, smaller });
-    const lines = [...describePlan(given, parts, plan, budget), ...note];
+    const lines = [...describePlan(given, parts, plan, budget), ...planOfRanks(shell.ranks), ...note];
     yield { type: 'plan', run: run.path, lines };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };

@@ -341,7 +341,10 @@ export const mergeLearn = (
 ): Job<LearnEvent, LearnMergeResult> =>
   new Job(
     async function* () {
-      await using parts = await openParts(folder, command, { of: 'seeds' });
+      await using parts = await openParts(folder, command, {
+        of: 'seeds',
+        nameOf: (index, { notes, shard }) => Number(notes['seed']) + index - shard.index,
+      });
       yield* warnOfEngines(parts.headers);
       const rows: PartRow[] = [];
       for await (const { rows: some } of parts.rows(columns.map(({ name }) => name))) rows.push(...some);
