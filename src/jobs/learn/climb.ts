@@ -16,7 +16,7 @@ import { climbRounds } from './climb-rounds.js';
 import { climbSmaller, teachByConsensus, type Teaching } from './climb-smaller.js';
 import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
 import type { Bar, Trained } from './judge.js';
-import { isInParts, teachesOnce } from './plan.js';
+import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy } from './rounds.js';
 import { knowsLess, rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
@@ -77,7 +77,6 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
     { clock } = climber;
   const row = rungs[plan.name as RungName];
   const turn = (): Turn => ({ planned, situation, left: clock.left(), expected: clock.expected });
-  const beside = (): number => (climber.beside() ?? 0) * chain.parts.length;
   return {
     ...plan,
     what: row.what,
@@ -85,8 +84,7 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
     bar: barOf(plan.name as RungName, work),
     teacher: row.teacher !== undefined,
     isShared: budget < Infinity && (teachesOnce(row, situation) || timedShare(situation, row) !== undefined),
-    secondsFor: () => secondsFor(plan, { ...turn(), beside: beside() }),
-    ...(isInParts(row, situation) && timedShare(situation, row) === undefined ? { besideNow: beside } : {}),
+    secondsFor: () => secondsFor(plan, { ...turn(), beside: (climber.beside() ?? 0) * chain.parts.length }),
     kept: () => keptFor(plan, turn()),
     train: (seconds) =>
       trainRung(work, climber, {

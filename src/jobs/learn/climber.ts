@@ -54,8 +54,6 @@ export interface Attempt {
   readonly isShared?: boolean | undefined;
   /** What it was planned to take in the time that it had, where it took so many seconds; default: as told above. */
   asPlanned?(took: number): number;
-  /** What its trainings take beside their steps at least, as those of this session did; default 0. */
-  besideNow?(): number;
   /** What it may take when its turn comes; default: all that is left. */
   secondsFor?(): number;
   /** What is kept for a student that follows; default 0. */
@@ -198,8 +196,7 @@ function expectedOf(
 function timeOf(attempt: Attempt, { left, expected }: Clock, spent: number): TimeLeft & { readonly least: number } {
   const { expectedSeconds, usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
   const kept = attempt.kept?.() ?? 0;
-  const beside = Math.max(expected(besideSeconds), attempt.besideNow?.() ?? 0);
-  return { least: Math.max(beside, expected(leastSeconds) - spent), left: left() - kept, kept };
+  return { least: Math.max(expected(besideSeconds), expected(leastSeconds) - spent), left: left() - kept, kept };
 }
 
 interface TimeLeft {

@@ -195,7 +195,7 @@ function expected(
 }
 
 /** Whether a technique is trained once for each part of the labels. */
-export const isInParts = (row: RungPlan, situation: Situation): boolean =>
+const isInParts = (row: RungPlan, situation: Situation): boolean =>
   row.measured === undefined && !teachesOnce(row, situation);
 
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
