@@ -104,13 +104,13 @@ test('without the library a run says how to be faster, stdout stays JSON, resumi
       '--out',
       out,
     ],
-    { encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nonexistent' } },
+    { encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nonexistent/libdnnl.so' } },
   );
   assert.equal(status, 0, stderr);
   assert.equal((JSON.parse(stdout) as { run: string }).run, out);
   assert.match(
     stderr,
-    /^engine {5}onnxruntime .*, 1 thread; PUPIL_ONEDNN=\/nonexistent cannot be used, (`engine`|--engine) onednn says why$/m,
+    /^engine {5}onnxruntime .*, 1 thread; PUPIL_ONEDNN=\/nonexistent\/libdnnl\.so cannot be used, (`engine`|--engine) onednn says why$/m,
   );
   const config = await configOf(out);
   assert.deepEqual(config.ranOn, { name: 'ort', precision: 'f32' });
@@ -134,13 +134,13 @@ test(
     assert.equal((begun.ranOn as { name: string }).name, 'onednn');
 
     const path = process.env['PUPIL_ONEDNN'];
-    process.env['PUPIL_ONEDNN'] = '/nonexistent';
+    process.env['PUPIL_ONEDNN'] = '/nonexistent/libdnnl.so';
     try {
       await assert.rejects(collect(undefined, { resume: out }), (error: Error & { code: string }) => {
         assert.equal(error.code, 'unsupported');
         assert.match(
           error.message,
-          /run ran on oneDNN \d.*, which cannot go on here \(.*\/nonexistent does not exist.*\); .*`engine: ort` and `precision: f32` go on with other rounding$/,
+          /run ran on oneDNN \d.*, which cannot go on here \(.*\/nonexistent\/libdnnl\.so does not exist.*\); .*`engine: ort` and `precision: f32` go on with other rounding$/,
         );
         return true;
       });

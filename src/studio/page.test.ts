@@ -11,7 +11,7 @@ import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { built, complaints, goTo, isWide, openPage, phone, sections, skipped } from '../testing/studio-page.js';
 import { insects, model as smallBackbone, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
 import { serveFiles } from '../testing/web-page.js';
-import type { CheckQueues, Labels } from './protocol.js';
+import type { Assistant, CheckQueues, Labels } from './protocol.js';
 
 const source = fileURLToPath(new URL('../../studio/src/', import.meta.url));
 
@@ -92,7 +92,13 @@ test(
     ).then((label) => label!);
     assert.ok(random, drawn);
 
-    // Suggestions, by keyboard: one is rejected, the rest of its row accepted; the keyboard is never lost.
+    // Suggestions, by keyboard: one is rejected, the rest of its row accepted; the keyboard is never lost. Rows change
+    // when the model has learned.
+    const { version } = await window.get<Labels>('/api/labels');
+    await until(
+      () => window.get<Assistant>('/api/assistant'),
+      (said) => said.version >= version,
+    );
     await page.getByRole('button', { name: /^Suggested/ }).click();
     await page.getByRole('slider').fill('0.5');
     const row = page.locator('.row').first();
@@ -101,7 +107,7 @@ test(
     await page.keyboard.press('ArrowLeft');
     const rejected = await picked.locator('img').getAttribute('alt');
     await page.keyboard.press('Enter');
-    assert.equal(await row.locator('.pick').first().getAttribute('aria-pressed'), 'true');
+    await page.locator(`.pick[aria-pressed=true]:has(img[alt="${rejected}"])`).waitFor();
     const name = (await row.getAttribute('aria-label'))!;
     await row.getByRole('button', { name: /^Accept/ }).focus();
     await page.keyboard.press('Enter');
@@ -162,10 +168,27 @@ test(
     await askAbout(wrong);
     assert.equal(await page.locator(`.strip .pick:has(img[src$="/thumbnail/${kept}"])`).count(), 0);
     assert.equal((await window.get<Labels>('/api/labels')).labels.find(({ id }) => id === kept)?.label, 'ants');
-    // The model thinks again while a person reads: the question stays.
     const nothing: CheckQueues = { labels: [], alike: [], strangers: [] };
+    // An answer that a later one has overtaken says nothing any more.
+    const asked = await page.locator('.strip .pick').count();
+    let answer = (): void => undefined;
+    const overtaken = new Promise<void>((resolve) => (answer = resolve));
+    await page.route(
+      '**/api/check',
+      (route) => overtaken.then(() => route.fulfill({ json: nothing, headers: { overtaken: 'yes' } })),
+      { times: 1 },
+    );
+    const look = (): Promise<void> =>
+      page.evaluate(() => void globalThis.document.dispatchEvent(new globalThis.Event('visibilitychange')));
+    const [early] = await Promise.all([page.waitForRequest('**/api/check'), look()]);
+    await Promise.all([page.waitForResponse('**/api/check'), look()]);
+    answer();
+    assert.equal((await early.response())?.headers()['overtaken'], 'yes');
+    await page.waitForTimeout(100);
+    assert.equal(await page.locator('.strip .pick').count(), asked);
+    // The model thinks again while a person reads: the question stays.
     await page.route('**/api/check', (route) => route.fulfill({ json: nothing }), { times: 1 });
-    await page.evaluate(() => void globalThis.document.dispatchEvent(new globalThis.Event('visibilitychange')));
+    await look();
     await page.getByText('1 question left').waitFor();
     await page.keyboard.press('r');
     await page.getByText(paths[wrong]!).waitFor({ state: 'detached' });

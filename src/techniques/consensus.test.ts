@@ -305,7 +305,7 @@ test('last layers alone have half a say where an earlier layer does harm, and no
         { networks: [layers], labels, classes: 3 },
         lists,
         (done, total) => {
-          assert.equal(done, fits++);
+          assert.equal(done, ++fits);
           assert.equal(total, 8);
         },
       );

@@ -230,7 +230,6 @@ async function agreeOn(
     });
     try {
       for (const fold of [...folds, []]) {
-        onProgress?.(done, fits);
         said.push(await opinions({ ...view.images, mixture, linear }, without(known, fold), { classes, ...effort }));
         onProgress?.(++done, fits);
       }

@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { Assistant, Proposal } from '../protocol.ts';
 import { markOf } from './labels.ts';
-import { get } from './requests.ts';
+import { get, inOrder } from './requests.ts';
 
 export const assistant = signal<Assistant>({ version: -1, waiting: null, predictions: [], estimate: null });
 /** Estimates of this visit, for a line that shows where they go. */
@@ -12,11 +12,12 @@ export const predictions = computed(
   () => new Map(assistant.value.predictions.map(({ id, label, confidence }) => [id, { label, confidence }])),
 );
 
-export async function loadAssistant(): Promise<void> {
-  const said = await get<Assistant>('/assistant');
+const hear = inOrder<Assistant>((said) => {
   assistant.value = said;
   if (said.estimate !== null) estimates.value = [...estimates.value, said.estimate.accuracy];
-}
+});
+
+export const loadAssistant = (): Promise<void> => hear(get('/assistant'));
 
 /**
  * Images in the order in which they were proposed, labelled meanwhile or not. `query`: which of them; `batch`: how many

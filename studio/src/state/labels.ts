@@ -4,7 +4,7 @@ import type { ClassChange, Labels } from '../protocol.ts';
 import { aside, classOf, type Mark, type Step } from './marks.ts';
 import { complain } from './notices.ts';
 import { parcels } from './outbox.ts';
-import { get, post } from './requests.ts';
+import { get, inOrder, post } from './requests.ts';
 
 const saved = signal<Labels>({ version: -1, classes: [], labels: [], skipped: [] });
 
@@ -49,9 +49,9 @@ export const counts = computed<ReadonlyMap<string, number>>(() => {
 export const labelled = computed(() => [...counts.value.values()].reduce((sum, count) => sum + count, 0));
 export const setAside = computed(() => marks.value.size - labelled.value);
 
-export async function loadLabels(): Promise<void> {
-  saved.value = await get<Labels>('/labels');
-}
+const hear = inOrder<Labels>((labels) => (saved.value = labels));
+
+export const loadLabels = (): Promise<void> => hear(get('/labels'));
 
 /** Another window has changed something. */
 export function hearLabels(version: number): void {

@@ -1,14 +1,12 @@
 /** The questions of the check, as the server has them. */
 import { signal } from '@preact/signals';
 import type { CheckDecision, CheckQueues } from '../protocol.ts';
-import { get, post } from './requests.ts';
+import { get, inOrder, post } from './requests.ts';
 
 export const queues = signal<CheckQueues>({ labels: [], alike: [], strangers: [] });
 
-export async function loadQueues(): Promise<void> {
-  queues.value = await get<CheckQueues>('/check');
-}
+const hear = inOrder<CheckQueues>((now) => (queues.value = now));
 
-export async function decide(decision: CheckDecision): Promise<void> {
-  queues.value = await post<CheckQueues>('/check', decision);
-}
+export const loadQueues = (): Promise<void> => hear(get('/check'));
+
+export const decide = (decision: CheckDecision): Promise<void> => hear(post('/check', decision));

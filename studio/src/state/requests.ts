@@ -69,6 +69,22 @@ export async function post<T>(path: string, body?: unknown, { others, seconds }:
 export const postImage = async <T>(path: string, image: Blob): Promise<T> =>
   read<T>(await send(path, { method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: image }));
 
+/**
+ * Takes answers as they come, but for those that were asked for before one that has come already: what they say is
+ * older.
+ */
+export function inOrder<T>(take: (value: T) => void): (answer: Promise<T>) => Promise<void> {
+  let asked = 0,
+    taken = 0;
+  return async (answer) => {
+    const turn = ++asked;
+    const value = await answer;
+    if (turn < taken) return;
+    taken = turn;
+    take(value);
+  };
+}
+
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const thumbnailOf = (id: number): string => `/api/thumbnail/${id}`;

@@ -1,7 +1,7 @@
 /** Trainings of this folder. */
 import { signal } from '@preact/signals';
 import type { OptionField, RunDetail, RunRequest, RunSummary } from '../protocol.ts';
-import { get, post } from './requests.ts';
+import { get, inOrder, post } from './requests.ts';
 
 /** Newest first. */
 export const runs = signal<readonly RunSummary[]>([]);
@@ -9,9 +9,9 @@ export const runs = signal<readonly RunSummary[]>([]);
 export const details = signal<ReadonlyMap<string, RunDetail>>(new Map());
 const loading = new Set<string>();
 
-export async function loadRuns(): Promise<void> {
-  runs.value = await get<RunSummary[]>('/runs');
-}
+const hearAll = inOrder<RunSummary[]>((all) => (runs.value = all));
+
+export const loadRuns = (): Promise<void> => hearAll(get('/runs'));
 
 export async function loadDetail(name: string): Promise<void> {
   if (loading.has(name)) return;
