@@ -165,7 +165,7 @@ function pupil(argv, killAfter) {
 }
 
 /** What may differ: times, places, and what the time of day is part of. */
-const timed = /^(seconds|(expected|usual|least|beside|most)Seconds|budgetMinutes|checksum|choices)$/;
+const timed = /^(seconds|(expected|usual|least|beside|most|closing)Seconds|budgetMinutes|checksum|choices)$/;
 const unlike = /(^|\/)(report\.html|checkpoints\/.*|events\.out\..*|choices\.json|features\/.*)$/;
 const without = (value) =>
   Array.isArray(value)
