@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import { reasonOf } from '../data/read.js';
+import { list } from '../data/words.js';
 import { asyncDispose } from '../dispose.js';
 import { sweepDrafts } from '../drafts.js';
 import { startThread } from '../threads/thread.js';
@@ -254,11 +255,10 @@ function incomplete(
 ): PupilError {
   const { count } = there.shard,
     isOne = missing.length === 1;
-  const names = missing.map((index) => nameOf(index, there));
-  const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '');
+  const names = missing.map((index) => String(nameOf(index, there)));
   return new PupilError(
     'not-found',
-    `${folder}: of ${count} ${of} ${isOne ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
+    `${folder}: of ${count} ${of} ${isOne ? 'one is' : `${missing.length} are`} missing: ${list(names, 10)}; ` +
       (of === 'shards'
         ? `do ${isOne ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``
         : 'start the shards again, each leaves what is done'),

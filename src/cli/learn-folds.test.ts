@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import type { LadderFile } from '../artifact/formats.js';
 import { encodePng } from '../image/decode.js';
 import { pupil } from '../testing/command-line.js';
-import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { blob, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
-import { run } from '../testing/shards.js';
+import { redAndBlue, run } from '../testing/shards.js';
 
 useOwnCache();
 
@@ -19,15 +19,6 @@ const options = [
   ...['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--batch-size', '4', '--folds', '3'],
   ...['--rungs', 'supervised,augmentation', '--threads', '1', '--workers', '0', '--seed', '3'],
 ];
-
-/** Red and blue blobs without a val folder: held out in three folds. */
-async function files(t: TestContext): Promise<(name: string) => string> {
-  const folder = await temporaryFolder(t);
-  for (const [channel, tint] of ['red', 'blue'].entries())
-    for (let i = 0; i < 24; i++)
-      await writeTree(folder, { [`data/${tint}/${i}.png`]: await encodePng(blob(2 * channel, 100 * channel + i)) });
-  return (name) => join(folder, name);
-}
 
 const runs = ['supervised', 'augmentation'].flatMap((rung) =>
   ['', '-fold-1', '-fold-2', '-fold-3'].map((fold) => `rungs/${rung}${fold}`),
@@ -89,7 +80,7 @@ async function until(holds: () => boolean): Promise<void> {
 const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
 
 test('more shards than seeds share the trainings on folds, to the bytes of one process', async (t) => {
-  const at = await files(t);
+  const at = await redAndBlue(t, 24);
   const told = [at('data'), ...options, '--epochs', '9'];
   await run('learn', ...told, '--out', at('one'));
   const shard = (i: number): Promise<Record<string, unknown>> =>
@@ -109,7 +100,7 @@ test('more shards than seeds share the trainings on folds, to the bytes of one p
 });
 
 test('a helper that is killed, and then who leads, leave the rest to the others', async (t) => {
-  const at = await files(t);
+  const at = await redAndBlue(t, 24);
   const told = [at('data'), ...options, '--epochs', '30'];
   await run('learn', ...told, '--out', at('one'));
   const shared = (i: number): string[] => [...told, '--seeds', '1', '--shard', `${i}/3`, '--out', at('parts')];
@@ -130,7 +121,7 @@ test('a helper that is killed, and then who leads, leave the rest to the others'
 });
 
 test('a helper refuses a seed that learns with other options or from other images', async (t) => {
-  const at = await files(t);
+  const at = await redAndBlue(t, 24);
   const told = [at('data'), ...options, '--epochs', '30', '--seeds', '1', '--out', at('parts')];
   const leader = start(t, ...told, '--shard', '1/2');
   await until(() => existsSync(at('parts/seed-3/run.json')));

@@ -1,25 +1,15 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { LadderFile, SeedsFile } from '../artifact/formats.js';
 import { lockFolder } from '../artifact/lock.js';
 import { encodePng } from '../image/decode.js';
 import { pupil } from '../testing/command-line.js';
-import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { blob, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
-import { run } from '../testing/shards.js';
+import { redAndBlue, run } from '../testing/shards.js';
 
 useOwnCache();
-
-/** Red and blue blobs without a val folder: held out in two folds. */
-async function files(t: TestContext): Promise<(name: string) => string> {
-  const folder = await temporaryFolder(t);
-  for (const [channel, tint] of ['red', 'blue'].entries())
-    for (let i = 0; i < 8; i++)
-      await writeTree(folder, { [`data/${tint}/${i}.png`]: await encodePng(blob(2 * channel, 100 * channel + i)) });
-  return (name) => join(folder, name);
-}
 
 const options = [
   ...['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--batch-size', '4', '--folds', '2'],
@@ -33,7 +23,7 @@ const measured = ({ rungs }: LadderFile): unknown[] =>
   rungs.map(({ seconds: _, expectedSeconds: __, reason: ___, run: ____, ...others }) => others);
 
 test('learn in shards is learn by each seed, and what all of them say', async (t) => {
-  const at = await files(t);
+  const at = await redAndBlue(t, 8);
   const told = [at('data'), ...from3];
   const shard = (i: string, ...more: string[]): Promise<Record<string, unknown>> =>
     run('learn', ...told, '--seeds', '3', '--shard', i, '--out', at('parts'), ...more);
@@ -79,7 +69,7 @@ test('learn in shards is learn by each seed, and what all of them say', async (t
 });
 
 test('a shard of learn refuses what does not belong to the parts, and leaves seeds to who is at them', async (t) => {
-  const at = await files(t);
+  const at = await redAndBlue(t, 8);
   const out = ['--out', at('parts')];
   const learn = (...words: string[]): ReturnType<typeof pupil> => pupil('learn', at('data'), ...from3, ...words);
   const { code: none, err: why } = await learn('--shard', '1/2', ...out);

@@ -49,8 +49,8 @@ export function programOf(connection: Connection<ProgramRequest>, program: numbe
   let closed: Promise<void> | undefined;
   return {
     run(feeds, options = {}) {
-      const transfer = options.transfer ? wholeBuffers(Object.values(feeds)) : [];
-      return connection.call<Record<string, Tensor>>({ kind: 'run', program, feeds }, transfer);
+      const moved = buffersToMove(Object.values(feeds), options);
+      return connection.call<Record<string, Tensor>>({ kind: 'run', program, feeds }, moved);
     },
     close() {
       closed ??= connection.call<undefined>({ kind: 'release', program });
@@ -119,8 +119,11 @@ function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<
   return sizes;
 }
 
-/** Buffers that one tensor fills: only these are moved, a part of a larger buffer is copied. */
-export const wholeBuffers = (tensors: readonly Tensor[]): ArrayBufferLike[] =>
-  tensors
+/** What moves to the worker where that is asked for: buffers that one tensor fills, not parts of larger ones. */
+export const buffersToMove = (
+  tensors: Iterable<Tensor>,
+  { transfer = false }: { readonly transfer?: boolean } = {},
+): ArrayBufferLike[] =>
+  (transfer ? [...tensors] : [])
     .filter(({ data }) => data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
     .map(({ data }) => data.buffer);

@@ -283,6 +283,10 @@ export function isBetterThanChance(right: number, count: number, classes: number
   return count < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / count);
 }
 
+/** The same, but of too few images to tell they have to be more than guessing gives on average. */
+export const showsMoreThanChance = (right: number, count: number, classes: number): boolean =>
+  right * classes > count && isBetterThanChance(right, count, classes);
+
 /**
  * How often a model is right whose answers are not measurably better than chance, in words: a model that guesses is one
  * thing, too few `images` to tell another.

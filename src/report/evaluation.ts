@@ -1,7 +1,7 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/words.js';
-import { besideChance, isBetterThanChance, wilson } from '../evaluate/metrics.js';
+import { besideChance, showsMoreThanChance, wilson } from '../evaluate/metrics.js';
 import { percent } from './format.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
@@ -96,7 +96,7 @@ export function aboutChance({
   if (called.length === 1)
     return `Every image is called ${called[0]}: the accuracy is the share that ${called[0]} has among them.`;
   const right = Math.round(top1 * count);
-  if (right * classes.length > count && isBetterThanChance(right, count, classes.length)) return undefined;
+  if (showsMoreThanChance(right, count, classes.length)) return undefined;
   return `It is ${besideChance(right, count, classes.length, 'of these')}.`;
 }
 

@@ -1,9 +1,13 @@
 /** What tests of array jobs share. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { exportModel } from '../artifact/export.js';
+import { encodePng } from '../image/decode.js';
 import { buildModel } from '../models/index.js';
 import { pupil } from './command-line.js';
+import { blob, temporaryFolder, writeTree } from './image-files.js';
 
 /** The classes of `teacher`. */
 export const classes = ['a', 'b, "c"', 'd'];
@@ -25,4 +29,13 @@ export async function run(...words: string[]): Promise<Record<string, unknown>> 
   const { code, out, err } = await pupil(...words, '--json');
   assert.equal(code, 0, err);
   return JSON.parse(out) as Record<string, unknown>;
+}
+
+/** Red and blue blobs in `data`, so many of each, without a val folder: held out in folds. Returns paths beside it. */
+export async function redAndBlue(t: TestContext, count: number): Promise<(name: string) => string> {
+  const folder = await temporaryFolder(t);
+  for (const [channel, tint] of ['red', 'blue'].entries())
+    for (let i = 0; i < count; i++)
+      await writeTree(folder, { [`data/${tint}/${i}.png`]: await encodePng(blob(2 * channel, 100 * channel + i)) });
+  return (name) => join(folder, name);
 }

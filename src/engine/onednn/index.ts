@@ -1,6 +1,6 @@
 import { PupilError } from '../../errors.js';
 import type { CompileOptions, Engine, EngineOptions } from '../engine.js';
-import { checkState, describeThreads, openProgram, wholeBuffers } from '../programs.js';
+import { buffersToMove, checkState, describeThreads, openProgram } from '../programs.js';
 import { connect } from '../thread/connect.js';
 import type { Request, WorkerSettings } from './protocol.js';
 
@@ -56,8 +56,7 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
         return program;
       });
     },
-    write: (state, { transfer } = {}) =>
-      connection.call({ kind: 'write', state }, transfer ? wholeBuffers([...state.values()]) : []),
+    write: (state, options) => connection.call({ kind: 'write', state }, buffersToMove(state.values(), options)),
     read: (names) => connection.call({ kind: 'read', names }),
     lend: (names) => connection.call({ kind: 'lend', names }),
     remove: (names) => connection.call({ kind: 'remove', names }),

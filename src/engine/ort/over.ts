@@ -6,7 +6,7 @@ import type { CompileOptions, Engine, EngineOptions, Program } from '../engine.j
 import { createChoices, withoutBlocks } from './choices.js';
 import type { Choices } from './lowering.js';
 import { lower } from './lower.js';
-import { checkState, describeThreads, openProgram, programOf, wholeBuffers } from '../programs.js';
+import { buffersToMove, checkState, describeThreads, openProgram, programOf } from '../programs.js';
 import type { Connection } from '../thread/connect.js';
 import type { Request, SessionSettings } from './protocol.js';
 
@@ -96,8 +96,7 @@ export async function engineOver(connection: Connection<Request>, options: OrtOp
       if (inference) return programOf(connection, await open(lowering(graph, withoutBlocks(choices)), state, true));
       return openProgram(connection, graph, (fixed) => open(lowering(fixed, choices), state, false));
     },
-    write: (state, { transfer } = {}) =>
-      connection.call({ kind: 'write', state }, transfer ? wholeBuffers([...state.values()]) : []),
+    write: (state, options) => connection.call({ kind: 'write', state }, buffersToMove(state.values(), options)),
     read: (names) => connection.call({ kind: 'read', names }),
     lend: () => Promise.resolve(new Map()),
     remove: (names) => connection.call({ kind: 'remove', names }),

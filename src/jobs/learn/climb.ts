@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
-import { besideChance, isBetterThanChance } from '../../evaluate/metrics.js';
+import { besideChance, showsMoreThanChance } from '../../evaluate/metrics.js';
 import { isSmallerThan } from '../../models/size.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
@@ -154,16 +154,16 @@ const unused = (left: number): string =>
 function* warnOfChance({ name, stage }: Trained, { chain, situation, budget }: Climb): Generator<RunEvent, void> {
   const { top1, count } = stage.selection,
     classes = chain.dataset.classes.length;
-  const right = Math.round(top1 * count),
-    isMore = right * classes > count;
-  if (count === 0 || (isMore && isBetterThanChance(right, count, classes))) return;
-  const advice = isMore
-    ? ['label more images']
-    : [
-        ...(budget < Infinity ? ['give more time (`resume` with `minutes`)'] : []),
-        'label more images',
-        situation.mode === 'scratch' ? 'begin with a pretrained `model`' : 'try another `model`',
-      ];
+  const right = Math.round(top1 * count);
+  if (count === 0 || showsMoreThanChance(right, count, classes)) return;
+  const advice =
+    right * classes > count
+      ? ['label more images']
+      : [
+          ...(budget < Infinity ? ['give more time (`resume` with `minutes`)'] : []),
+          'label more images',
+          situation.mode === 'scratch' ? 'begin with a pretrained `model`' : 'try another `model`',
+        ];
   const message = `${name} is ${besideChance(right, count, classes, 'held-out images')}: ${advice.join(', or ')}`;
   yield { type: 'warning', message };
 }
