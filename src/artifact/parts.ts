@@ -25,6 +25,8 @@ const inputsSchema = v.object({
   data: v.string(),
   /** Images, with files that turn out to be none. */
   images: v.number(),
+  /** Of the contents of images that every shard looks at beside its own. */
+  shared: v.optional(v.string()),
   /** Options that change the result. */
   options: v.record(v.string(), v.unknown()),
 });
@@ -52,9 +54,9 @@ const headerKey = 'pupil';
 export type PartRow = ParquetRow;
 
 /** SHA-256 over the inputs, whatever the order in which options were given. */
-export const hashOfInputs = (inputs: PartInputs): string =>
+export const hashOfInputs = ({ version, teacher, data, images, shared, options }: PartInputs): string =>
   createHash('sha256')
-    .update(JSON.stringify([inputs.version, inputs.teacher, inputs.data, inputs.images, sorted(inputs.options)]))
+    .update(JSON.stringify([version, teacher, data, images, shared, sorted(options)]))
     .digest('hex')
     .slice(0, 32);
 
@@ -86,6 +88,21 @@ export async function findPart(folder: string, shard: PartHeader['shard']): Prom
   const reader = createReader();
   try {
     return (await reader.open(folder, shard)).header;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The rows of a shard's part in their order, some together; only these columns of them. Throws as `findPart` does. */
+export async function* readPart(
+  folder: string,
+  shard: PartHeader['shard'],
+  columns: readonly string[],
+): AsyncGenerator<PartRow[], void, undefined> {
+  const reader = createReader();
+  try {
+    const part = await reader.open(folder, shard);
+    for (const group of part.groups.keys()) yield await reader.rows(part, group, columns);
   } finally {
     await reader.close();
   }
@@ -282,13 +299,19 @@ function assertAgreement(first: OpenPart, part: OpenPart, command: string): void
   );
 }
 
+/** Options that name images which every shard looks at. */
+const besides = ['exclude', 'like'];
+
 /** What differs between the inputs of two parts, in words; undefined where they are the same. */
 export function differenceOf(one: PartInputs, other: PartInputs): string | undefined {
   if (hashOfInputs(one) === hashOfInputs(other)) return undefined;
   if (one.version !== other.version) return `by Pupil ${other.version} instead of ${one.version}`;
   if (one.teacher !== other.teacher) return 'with another model';
-  if (one.data !== other.data) return `from other images (${other.images} instead of ${one.images})`;
+  if (one.images !== other.images) return `from other images (${other.images} instead of ${one.images})`;
+  if (one.data !== other.data) return 'from other images';
   const names = new Set([...Object.keys(one.options), ...Object.keys(other.options)]);
   const name = [...names].find((key) => JSON.stringify(one.options[key]) !== JSON.stringify(other.options[key]));
-  return `with \`${name ?? 'other options'}: ${JSON.stringify(other.options[name ?? ''] ?? 'its default')}\``;
+  if (name === undefined)
+    return `with other images in ${list(besides.filter((key) => key in one.options).map((key) => `\`${key}\``))}`;
+  return `with \`${name}: ${JSON.stringify(other.options[name] ?? 'its default')}\``;
 }

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pupil } from '../testing/command-line.js';
 import { startFileServer } from '../testing/file-server.js';
 import { withFullDisk } from '../testing/full-disk.js';
 import { temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
-import { run, teacher } from '../testing/shards.js';
+import { run, settled, teacher } from '../testing/shards.js';
 
 useOwnCache();
 
@@ -23,6 +24,7 @@ for (const [command, options] of Object.entries(commands)) {
     const at = (name: string): string => join(folder, name);
     await writeTree(folder, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`camera/${i}.png`, i])));
     const told = [command, at('camera'), '--model', teacher(at('teacher.onnx'), 1), ...options];
+    await sleep(settled);
     await run(...told, '--out', at('whole.parquet'));
     for (const i of [1, 2]) await run(...told, '--shard', `${i}/2`, '--out', at('calm'));
     const part = 'part-00001-of-00002.parquet';

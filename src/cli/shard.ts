@@ -28,11 +28,11 @@ export function refuseOthers(options: object): void {
   });
 }
 
-const describe = ({ shard, file, images, unreadable, isDone, seconds }: ShardResult): string =>
+const describe = ({ shard, file, images, skipped, isDone, seconds }: ShardResult): string =>
   facts([
     ['shard', `${shard.index} of ${shard.count}`],
     ['images', count(images)],
-    ...(unreadable > 0 ? [['unreadable', count(unreadable)] as const] : []),
+    ...(skipped.length > 0 ? [['skipped', `${count(skipped.length)} unreadable`] as const] : []),
     isDone ? ['time', 'none, it was done before'] : ['time', duration(seconds)],
     ['part', printable(file)],
   ]);

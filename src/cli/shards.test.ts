@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parquetReadObjects } from 'hyparquet';
 import { pupil } from '../testing/command-line.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
-import { run, teacher } from '../testing/shards.js';
+import { run, settled, teacher } from '../testing/shards.js';
 
 useOwnCache();
 
@@ -74,6 +75,7 @@ test('a shard that is done is not done again; one that is lost is', async (t) =>
   const options = ['--model', model, '--workers', '0', '--threshold', '0'];
   const shard = (i: number): Promise<Record<string, unknown>> =>
     run('pseudo-label', at('camera'), ...options, '--shard', `${i}/2`, '--out', at('parts'));
+  await sleep(settled);
   await shard(1);
   const missing = await pupil('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
   assert.equal(missing.code, 2);

@@ -34,7 +34,7 @@ const headBytes = magic.length + 1000;
 /** Bytes of a record beside its name: length of the name, number of the format, hash, size and times. */
 const fixed = 2 + 1 + 16 + 3 * 8;
 /** A file that changed so shortly before it was read may change again within the same tick, milliseconds. */
-const tick = 2000;
+export const tick = 2000;
 /** Indexes that nobody used for so long are removed, milliseconds. */
 const longest = 90 * 24 * 60 * 60_000;
 

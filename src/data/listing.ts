@@ -111,7 +111,7 @@ export async function openListed(files: readonly ListedFile[], hashes = true): P
 }
 
 /** Depends on the names of files and on their order, not on where they lie. */
-export function hashOfNames(files: readonly ListedFile[]): string {
+export function hashOfNames(files: Iterable<Pick<ListedFile, 'name'>>): string {
   const hash = createHash('sha256');
   for (const { name } of files) hash.update(`${name}\n`);
   return hash.digest('hex').slice(0, 32);

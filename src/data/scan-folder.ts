@@ -38,9 +38,11 @@ export async function readFiles(names: FileNames, options: ReadOptions = {}): Pr
   const { rows, hashes = true, onProgress } = options;
   const table = new FileTable(names, rows);
   const { length } = table;
+  const pathAt = (i: number): string | undefined =>
+    names.problemAt(table.row(i)) === undefined ? table.pathAt(i) : undefined;
   const isLarge = length >= fewestIndexed;
   const started = Date.now();
-  const times = isLarge ? await timesOf(table) : undefined;
+  const times = isLarge ? await timesOf(length, pathAt) : undefined;
   const { missing, kept } = times ? await fillKnown(table, times, hashes) : { missing: allOf(length), kept: 0 };
   const done = length - missing.length;
   if (isLarge) onProgress?.(done, length);
@@ -147,8 +149,8 @@ interface AllTimes {
   at(index: number): FileTimes | undefined;
 }
 
-async function timesOf(table: FileTable): Promise<AllTimes> {
-  const { length, names } = table;
+/** Of so many files by their paths, undefined for what is none. None is opened. */
+export async function timesOf(length: number, pathAt: (index: number) => string | undefined): Promise<AllTimes> {
   const all = new Float64Array(3 * length).fill(NaN);
   const put = (index: number, info: Stats | undefined): void => {
     if (!info?.isFile()) return;
@@ -156,13 +158,14 @@ async function timesOf(table: FileTable): Promise<AllTimes> {
     all[3 * index + 1] = info.mtimeMs;
     all[3 * index + 2] = info.ctimeMs;
   };
-  const isPlain = (index: number): boolean => names.problemAt(table.row(index)) === undefined;
   const next = await whileQuick(length, slowest.stat, (i) => {
-    if (isPlain(i)) put(i, statOf(table.pathAt(i)));
+    const path = pathAt(i);
+    if (path !== undefined) put(i, statOf(path));
   });
   const rest = Array.from({ length: length - next }, (_, i) => next + i);
   await inParallel(rest, lanes, async (i) => {
-    if (isPlain(i)) put(i, await stat(table.pathAt(i)).catch(() => undefined));
+    const path = pathAt(i);
+    if (path !== undefined) put(i, await stat(path).catch(() => undefined));
   });
   return {
     at(index) {

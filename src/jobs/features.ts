@@ -4,7 +4,7 @@ import { replaceFile } from '../artifact/files.js';
 import { refuseExistingFile } from '../artifact/free.js';
 import { createRowWriter, type ParquetColumn, type ParquetRow } from '../artifact/parquet-writer.js';
 import { together } from '../artifact/parts.js';
-import { openFiles } from '../data/dataset.js';
+import { openInParts, type ContentHash } from '../data/contents.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import { listFiles, type ListedFile } from '../data/listing.js';
 import { createPool } from '../data/pool.js';
@@ -122,14 +122,12 @@ export interface Seer {
   readonly engine: string;
   /** Numbers of an image. */
   readonly size: number;
-  lookAt(files: readonly ListedFile[]): AsyncGenerator<SeenPart, void, undefined>;
+  /** Opens files and looks at them; what they contain is added to `contents`. */
+  lookAt(files: readonly ListedFile[], contents?: ContentHash): AsyncGenerator<SeenPart, void, undefined>;
   /** The same of images that are opened. */
   see(samples: readonly Sample[]): AsyncGenerator<SeenPart, void, undefined>;
   close(): Promise<void>;
 }
-
-/** Files that are opened together. */
-const atOnce = 4096;
 
 export async function openSeer(
   model: Model,
@@ -176,9 +174,8 @@ export async function openSeer(
     size,
     close,
     see,
-    async *lookAt(files) {
-      for (let start = 0; start < files.length; start += atOnce) {
-        const { samples, unreadable } = await openFiles('', files.slice(start, start + atOnce));
+    async *lookAt(files, contents) {
+      for await (const { samples, unreadable } of openInParts(files, contents)) {
         yield { rows: [], unreadable };
         yield* see(samples);
       }

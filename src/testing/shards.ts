@@ -12,6 +12,12 @@ import { blob, temporaryFolder, writeTree } from './image-files.js';
 /** The classes of `teacher`. */
 export const classes = ['a', 'b, "c"', 'd'];
 
+/**
+ * Milliseconds after which files that were written tell by their times whether they change: parts from then on have the
+ * same bytes again.
+ */
+export const settled = 2100;
+
 /** Writes an untrained network; other seeds are other networks. */
 export function teacher(path: string, seed: number): string {
   writeFileSync(

@@ -9,7 +9,7 @@ import { pseudoLabelFormat, writePseudoLabels } from '../../artifact/pseudo-labe
 import { counted, list, openImages } from '../../data/dataset.js';
 import { createPool } from '../../data/pool.js';
 import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription } from '../../data/pseudo-labels.js';
-import type { Sample, Unreadable } from '../../data/sample.js';
+import type { Dataset, Sample, Unreadable } from '../../data/sample.js';
 import { assertSkippable } from '../../data/skipping.js';
 import { PupilError } from '../../errors.js';
 import { assertAccepted, pseudoLabelWarnings, reportOutliers, undecidedImages } from '../../evaluate/pseudo-labels.js';
@@ -176,14 +176,20 @@ async function openUnlabelled(
   };
 }
 
+/** How images are opened: `openImages`, or what knows them already. */
+type OpenPlaces = (
+  places: readonly string[],
+  options: { readonly signal?: AbortSignal | undefined },
+) => Promise<Dataset>;
+
 /** The contents of the images that are left out. Throws `bad-data` where there are none. */
-export async function hashesOf({
-  exclude = [],
-  signal,
-}: Pick<PseudoLabelOptions, 'exclude' | 'signal'>): Promise<ReadonlySet<string>> {
+export async function hashesOf(
+  { exclude = [], signal }: Pick<PseudoLabelOptions, 'exclude' | 'signal'>,
+  open: OpenPlaces = openImages,
+): Promise<ReadonlySet<string>> {
   const known = new Set<string>();
   for (const path of exclude) {
-    const others = (await openImages([path], { signal })).samples;
+    const others = (await open([path], { signal })).samples;
     if (others.length === 0) throw new PupilError('bad-data', `${path}: no images there`, { option: 'exclude' });
     for (const { hash } of others) known.add(hash);
   }
@@ -191,11 +197,10 @@ export async function hashesOf({
 }
 
 /** Images of the kind that is meant, where they were given. */
-export const likeImages = async ({
-  like,
-  signal,
-}: Pick<PseudoLabelOptions, 'like' | 'signal'>): Promise<readonly Sample[] | undefined> =>
-  like && (await openImages(like, { signal })).samples;
+export const likeImages = async (
+  { like, signal }: Pick<PseudoLabelOptions, 'like' | 'signal'>,
+  open: OpenPlaces = openImages,
+): Promise<readonly Sample[] | undefined> => like && (await open(like, { signal })).samples;
 
 /**
  * The teacher's model as it was trained, with its own classes. Says what is downloaded before it

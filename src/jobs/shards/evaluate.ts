@@ -1,5 +1,5 @@
 /** `evaluate` as an array job: what a shard does, and what becomes of the parts. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { replaceFile } from '../../artifact/files.js';
 import type { ImageResult, Metrics } from '../../artifact/formats.js';
 import { refuseExistingFile } from '../../artifact/free.js';
@@ -8,7 +8,8 @@ import { inForm } from '../../artifact/json-result.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { openDataset } from '../../data/dataset.js';
-import { hashOfFiles } from '../../data/dataset-hash.js';
+import { datasetHash } from '../../data/dataset-hash.js';
+import { hashOfNames } from '../../data/listing.js';
 import { isFair } from '../../data/split.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
@@ -84,31 +85,33 @@ async function* shardOfEvaluation(
   try {
     // The network's classes tell how the images are read.
     const dataset = await openDataset(data, { classes: classifier.labels, signal, skip: options.skip });
+    const chosen = chooseSplit(dataset, options.split),
+      classes = classifier.labels;
     const begun = yield* beginShard(command, {
       choice,
       options,
       list: async () => ({
-        items: chooseSplit(dataset, options.split),
-        hash: hashOfFiles(dataset),
+        items: chosen,
+        hash: hashOfNames(namesOf(chosen)),
         least: options.tta ? 1 : (options.batchSize ?? usualBatch),
+        // All were read to be opened.
+        contentsOf: (own) => ({ stamp: async () => undefined, hash: async () => datasetHash(classes, own) }),
       }),
       async *read() {
         return { network: classifier, hash: hashOfModel(model) };
       },
     });
     if (begun.before !== undefined) return begun.before;
-    const { place, inputs, own, total } = begun;
+    const { place, from, own, total } = begun;
     return yield* reporting('evaluating', 'images', (report) =>
       doShard(place, {
-        inputs,
+        from,
         engine,
         columns,
         async work(writer) {
-          const counts = { images: 0, unreadable: 0 };
-          const addProblems = async (problems: readonly Unreadable[]): Promise<void> => {
-            counts.unreadable += problems.length;
-            await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason })));
-          };
+          let images = 0;
+          const addProblems = (problems: readonly Unreadable[]): Promise<void> =>
+            writer.add(problems.map(({ path, reason }) => ({ path, problem: reason })));
           // Every shard finds those, one names them.
           if (place.shard.index === 1) await addProblems(dataset.unreadable);
           for (let start = 0; start < own.length; start += atOnce) {
@@ -121,13 +124,14 @@ async function* shardOfEvaluation(
             });
             await addProblems(part.unreadable);
             await writer.add(part.samples.map((sample, i) => rowOf(classifier, part, sample, i)));
-            counts.images += part.samples.length;
+            images += part.samples.length;
           }
           return {
-            classes: classifier.labels,
+            classes,
             knowsLearned: classifier.learned !== undefined,
             hasRejection: classifier.outlierThreshold !== undefined,
-            ...counts,
+            contents: datasetHash(classes, own),
+            images,
           };
         },
       }),
@@ -135,6 +139,10 @@ async function* shardOfEvaluation(
   } finally {
     await classifier.close();
   }
+}
+
+function* namesOf(samples: readonly Sample[]): Generator<{ readonly name: string }> {
+  for (const { path } of samples) yield { name: basename(path) };
 }
 
 function rowOf(

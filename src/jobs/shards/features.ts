@@ -53,25 +53,25 @@ async function* shardOfFeatures(
     },
   });
   if (begun.before !== undefined) return begun.before;
-  const { place, inputs, network: model, own } = begun;
+  const { place, from, network: model, own } = begun;
   const seer = await openSeer(model, options);
   try {
     return yield* reporting('features', 'images', (report) =>
       doShard(place, {
-        inputs,
+        from,
         engine: seer.engine,
         columns,
-        async work(writer) {
+        async work(writer, contents) {
           let images = 0,
             unreadable = 0;
-          for await (const part of seer.lookAt(own)) {
+          for await (const part of seer.lookAt(own, contents)) {
             images += part.rows.length;
             unreadable += part.unreadable.length;
             await writer.add(part.rows);
             await writer.add(part.unreadable.map(({ path, reason, hash = '' }) => ({ path, hash, problem: reason })));
             report(images + unreadable, own.length);
           }
-          return { images, unreadable, size: seer.size };
+          return { images, size: seer.size };
         },
       }),
     );

@@ -6,7 +6,7 @@ import { replaceFile } from '../../artifact/files.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type PartWriter, type Parts } from '../../artifact/parts.js';
 import { createPseudoLabelWriter, pseudoLabelFormat } from '../../artifact/pseudo-labels.js';
-import { openFiles } from '../../data/dataset.js';
+import { openInParts, type ContentHash } from '../../data/contents.js';
 import { listFiles, type ListedFile } from '../../data/listing.js';
 import { createPool } from '../../data/pool.js';
 import { checkSelection, tallyPseudoLabels, type PseudoLabel } from '../../data/pseudo-labels.js';
@@ -34,6 +34,7 @@ import {
   type PseudoLabelResult,
 } from '../label/label.js';
 import { openLabeller, type OpenLabeller } from '../label/labeller.js';
+import { Besides } from './besides.js';
 import { findRepeated } from './repeated.js';
 import { chooseLabels, type Chooser } from './select.js';
 import {
@@ -62,9 +63,6 @@ export const labelColumns = [
   { name: 'problem', type: 'STRING', nullable: true },
 ] as const satisfies readonly ParquetColumn[];
 
-/** Files that are opened together; the next ones are while these are labelled. */
-const atOnce = 4096;
-
 /** Labels one shard of the images and writes its part into the folder `out`. */
 export const labelShard = (
   source: string,
@@ -80,36 +78,39 @@ async function* shardOfLabels(
   choice: ShardChoice,
   options: PseudoLabelOptions,
 ): AsyncGenerator<RunEvent, ShardResult, undefined> {
-  const { threshold = pseudoLabels.soft.threshold, batchSize = usualBatch, workers, signal } = options;
+  const { threshold = pseudoLabels.soft.threshold, batchSize = usualBatch, like, workers, signal } = options;
   checkSelection({ ...options, threshold });
+  const besides = new Besides([...(options.exclude ?? []).map((path) => [path]), ...(like ? [like] : [])], signal);
   const begun = yield* beginShard(command, {
     choice,
     options,
     list: async () => divided(await listFiles([source], options), batchSize),
+    shared: besides.contents(),
     async *read() {
       const model = yield* chooseTeacher(options);
       return { network: model, hash: hashOfModel(model) };
     },
   });
   if (begun.before !== undefined) return begun.before;
-  const { place, inputs, network: model, own, total } = begun;
-  const excluded = await hashesOf(options);
+  const { place, from, network: model, own, total } = begun;
+  const excluded = await hashesOf(options, besides.open);
   const pool = createPool({ workers, signal });
   let teacher: OpenLabeller | undefined;
   try {
-    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options)));
+    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options, besides.open)));
     return yield* reporting('labelling', 'images', (report) =>
       doShard(place, {
-        inputs,
+        from,
         engine: labeller.engine,
         columns: labelColumns,
-        async work(writer) {
+        async work(writer, contents) {
           const { classifier, outliers } = labeller;
           const classes = classifier.labels;
           const counts = await labelFiles(own, {
             classes,
             excluded,
             writer,
+            contents,
             label: (samples, done) =>
               labelInParts({ classifier, outliers }, samples, {
                 pool,
@@ -134,6 +135,7 @@ interface FilesToLabel {
   /** Hashes of contents that are left out. */
   readonly excluded: ReadonlySet<string>;
   readonly writer: PartWriter;
+  readonly contents: ContentHash;
   /** What the teacher says of some of them, when so many are done. */
   readonly label: (samples: readonly Sample[], done: number) => ReturnType<typeof labelInParts>;
 }
@@ -141,34 +143,23 @@ interface FilesToLabel {
 /** Opens files part by part and adds what is said of them. Contents that an earlier file had are left out. */
 async function labelFiles(
   files: readonly ListedFile[],
-  { classes, excluded: known, writer, label }: FilesToLabel,
-): Promise<Record<'images' | 'unreadable' | 'excluded' | 'repeated', number>> {
+  { classes, excluded: known, writer, contents, label }: FilesToLabel,
+): Promise<Record<'images' | 'excluded' | 'repeated', number>> {
   const seen = new Set<string>();
-  let images = 0,
-    unreadable = 0,
+  let opened = 0,
+    images = 0,
     excluded = 0,
     repeated = 0;
-  const addProblems = async (
+  const addProblems = (
     problems: readonly { readonly path: string; readonly reason: string; readonly hash?: string }[],
-  ): Promise<void> => {
-    unreadable += problems.length;
-    await writer.add(problems.map(({ path, reason, hash = '' }) => ({ path, hash, problem: reason })));
-  };
-  const open = (start: number): ReturnType<typeof openFiles> => {
-    const opened = openFiles('', files.slice(start, start + atOnce));
-    opened.catch(() => undefined); // reported when it is awaited
-    return opened;
-  };
-  let next = open(0);
-  for (let start = 0; start < files.length; start += atOnce) {
-    const { samples, unreadable: unopened } = await next;
-    next = open(start + atOnce);
-    await addProblems(unopened);
+  ): Promise<void> => writer.add(problems.map(({ path, reason, hash = '' }) => ({ path, hash, problem: reason })));
+  for await (const { samples, unreadable } of openInParts(files, contents)) {
+    await addProblems(unreadable);
     const others = samples.filter(({ hash }) => !known.has(hash));
     const once = others.filter(({ hash }) => !seen.has(hash) && seen.add(hash));
     excluded += samples.length - others.length;
     repeated += others.length - once.length;
-    for await (const part of label(once, start)) {
+    for await (const part of label(once, opened)) {
       const unlike = new Set(part.unlike);
       await addProblems(part.unreadable);
       images += part.rows.length;
@@ -184,8 +175,9 @@ async function labelFiles(
         })),
       );
     }
+    opened += samples.length + unreadable.length;
   }
-  return { images, unreadable, excluded, repeated };
+  return { images, excluded, repeated };
 }
 
 /** What of `pseudo-label` still has a use when the parts are there. */

@@ -7,7 +7,7 @@ import { writeJsonList } from '../../artifact/json-list.js';
 import { inForm } from '../../artifact/json-result.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
-import { openFiles } from '../../data/dataset.js';
+import { openInParts } from '../../data/contents.js';
 import { listFiles } from '../../data/listing.js';
 import type { Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
@@ -36,9 +36,6 @@ const columns = [
   { name: 'problem', type: 'STRING', nullable: true },
   { name: 'opened', type: 'BOOLEAN' },
 ] as const satisfies readonly ParquetColumn[];
-
-/** Files that are opened together. */
-const atOnce = 1024;
 
 type PredictShardOptions = Given<typeof predictOptions> & { readonly signal?: AbortSignal | undefined };
 
@@ -84,33 +81,33 @@ async function* shardOfPredictions(
       },
     });
     if (begun.before !== undefined) return begun.before;
-    const { place, inputs, own, total } = begun;
+    const { place, from, own, total } = begun;
     const { classifier, engine } = begun.network;
     return yield* reporting('predicting', 'images', (report) =>
       doShard(place, {
-        inputs,
+        from,
         engine,
         columns,
-        async work(writer) {
-          const counts = { images: 0, unreadable: 0 };
+        async work(writer, contents) {
+          let images = 0,
+            done = 0;
           const addProblems = async (problems: readonly Unreadable[], opened: boolean): Promise<void> => {
-            counts.unreadable += problems.length;
+            done += problems.length;
             await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason, opened })));
           };
-          const step = Math.max(size, atOnce);
-          for (let start = 0; start < own.length; start += step) {
-            const { samples, unreadable } = await openFiles('', own.slice(start, start + step), { hashes: false });
+          for await (const { samples, unreadable } of openInParts(own, contents)) {
             await addProblems(unreadable, true);
             const parts = predictSamples(classifier, samples, { ...settings, isFilled: total >= size });
             for await (const { predictions, failed } of parts) {
               signal?.throwIfAborted();
               await writer.add(predictions.map((prediction) => rowOf(prediction, classifier.labels)));
               await addProblems(failed, false);
-              counts.images += predictions.length;
-              report(counts.images + counts.unreadable, own.length);
+              images += predictions.length;
+              done += predictions.length;
+              report(done, own.length);
             }
           }
-          return { classes: classifier.labels, ...counts };
+          return { classes: classifier.labels, images };
         },
       }),
     );

@@ -4,6 +4,7 @@ import {
   differenceOf,
   findPart,
   partFile,
+  readPart,
   writePart,
   type PartHeader,
   type PartInputs,
@@ -12,14 +13,18 @@ import {
   type PartWriter,
 } from '../../artifact/parts.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
+import { ContentHash, hashOfContents, stampOf } from '../../data/contents.js';
 import { counted } from '../../data/dataset.js';
 import { hashOfNames, type ListedFile } from '../../data/listing.js';
+import type { Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { shownPlaces } from '../../http/address.js';
 import { omit } from '../../options/option.js';
 import type { Shard, ShardChoice } from '../../options/shards.js';
 import type { RunEvent } from '../../runs/events.js';
+import { reporting } from '../../runs/relay.js';
 import { version } from '../../version.js';
+import { skippedOf } from '../images.js';
 import { chooseShard, partOf } from './which.js';
 
 /** What a shard prints as JSON. */
@@ -27,9 +32,10 @@ export interface ShardResult {
   readonly shard: Shard;
   /** Its part. */
   readonly file: string;
-  /** Images with a result in it, and files that have none. */
+  /** Images with a result in it. */
   readonly images: number;
-  readonly unreadable: number;
+  /** Files that cannot be read or decoded. */
+  readonly skipped: readonly Unreadable[];
   /** Whether the part was there already. */
   readonly isDone: boolean;
   readonly seconds: number;
@@ -43,6 +49,14 @@ const commands = {
   'evaluate': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
 } as const satisfies Readonly<Record<string, { readonly machine: readonly string[] }>>;
 
+/** What tells whether images are those of before. */
+export interface Contents {
+  /** What their contents are known by without reading them, as `stampOf` says it. */
+  stamp(): Promise<string | undefined>;
+  /** Hash of their contents. */
+  hash(report: (done: number, total: number) => void): Promise<string>;
+}
+
 /** The images that a command divides. */
 interface Divided<Item> {
   readonly items: readonly Item[];
@@ -50,6 +64,8 @@ interface Divided<Item> {
   readonly hash: string;
   /** Fewer are not divided. */
   readonly least?: number | undefined;
+  /** Of some of them. */
+  readonly contentsOf: (items: readonly Item[]) => Contents;
 }
 
 /** Files as they were listed. */
@@ -57,6 +73,12 @@ export const divided = ({ files }: { readonly files: readonly ListedFile[] }, le
   items: files,
   hash: hashOfNames(files),
   least,
+  contentsOf: contentsOfFiles,
+});
+
+const contentsOfFiles = (files: readonly ListedFile[]): Contents => ({
+  stamp: () => stampOf(files),
+  hash: (report) => hashOfContents(files, report),
 });
 
 interface Beginning<Item, Network> {
@@ -64,6 +86,8 @@ interface Beginning<Item, Network> {
   readonly options: { readonly out?: string | undefined };
   /** Lists the images. */
   readonly list: () => Promise<Divided<Item>>;
+  /** Of images that every shard looks at beside its own. */
+  readonly shared?: Contents | undefined;
   /** Reads the network, and hashes what decides its results. */
   readonly read: () => AsyncGenerator<RunEvent, { readonly network: Network; readonly hash: string }, undefined>;
 }
@@ -74,29 +98,59 @@ type BegunShard<Item, Network> =
   | {
       readonly before: undefined;
       readonly place: ShardPlace;
-      readonly inputs: PartInputs;
+      readonly from: PartSource;
       readonly network: Network;
       /** Its images, and how many all shards have. */
       readonly own: readonly Item[];
       readonly total: number;
     };
 
+/** What a part is made from. */
+export interface PartSource {
+  readonly inputs: PartInputs;
+  /** Of its own images, and of those that all shards look at: before any was looked at. */
+  readonly stamps: Readonly<Record<'own' | 'shared', string | undefined>>;
+}
+
 /** How every shard begins: chooses, lists, describes, hashes, and looks for its part. */
 export async function* beginShard<Item, Network>(
   command: keyof typeof commands,
-  { choice, options, list, read }: Beginning<Item, Network>,
+  { choice, options, list, shared: besides, read }: Beginning<Item, Network>,
 ): AsyncGenerator<RunEvent, BegunShard<Item, Network>, undefined> {
   const shard = chooseShard(choice);
   const place = { command, shard, folder: folderOf(command, options.out) };
-  const { items, hash: data, least } = await list();
+  const { items, hash: data, least, contentsOf } = await list();
   const total = items.length;
   const own = items.slice(...partOf(total, shard, least));
   yield { type: 'note', message: describeShard(shard, own.length, total) };
   const { network, hash: teacher } = yield* read();
   const told: Readonly<Record<string, unknown>> = shownPlaces(options);
-  const inputs = { version, teacher, data, images: total, options: omit(told, commands[command].machine) };
-  const before = yield* doneBefore(place, inputs);
-  return before === undefined ? { before, place, inputs, network, own, total } : { before };
+  const header = await findPart(place.folder, shard);
+  const shared = yield* look(besides, {
+    stamp: header?.notes['sharedStamp'],
+    hash: header?.inputs.shared,
+  });
+  const inputs = {
+    ...{ version, teacher, data, images: total, shared: shared.hash },
+    options: omit(told, commands[command].machine),
+  };
+  const contents = contentsOf(own);
+  const before = header && (yield* doneBefore(place, header, inputs, contents));
+  if (before !== undefined) return { before };
+  const stamps = { own: await contents.stamp(), shared: shared.stamp };
+  return { before, place, from: { inputs, stamps }, network, own, total };
+}
+
+/** What images contain, which are read where they may not be as they were `before`. */
+async function* look(
+  contents: Contents | undefined,
+  before: { readonly stamp: unknown; readonly hash: unknown },
+): AsyncGenerator<RunEvent, { readonly stamp?: string | undefined; readonly hash?: string | undefined }, undefined> {
+  if (contents === undefined) return {};
+  const stamp = await contents.stamp();
+  if (stamp !== undefined && stamp === before.stamp && typeof before.hash === 'string')
+    return { stamp, hash: before.hash };
+  return { stamp, hash: yield* reporting('comparing', 'images', (report) => contents.hash(report)) };
 }
 
 /** A shard and where its part goes. */
@@ -125,28 +179,33 @@ const describeShard = ({ index, count }: Shard, own: number, all: number): strin
 const isCount = (value: unknown): value is number => typeof value === 'number';
 
 /**
- * The result of a shard that was done before from the same inputs, which is told; undefined where it was not.
- * Throws `exists` for a part that was made from others.
+ * The result of a shard that was done before from the same inputs; undefined where its images were replaced since. Both
+ * are told. Throws `exists` for a part that was made from other inputs.
  */
 async function* doneBefore(
   { shard, folder }: ShardPlace,
+  { inputs: made, notes }: PartHeader,
   inputs: PartInputs,
+  contents: Contents,
 ): AsyncGenerator<RunEvent, ShardResult | undefined, undefined> {
-  const header = await findPart(folder, shard);
-  if (header === undefined) return undefined;
   const file = partFile(folder, shard);
-  assertSameInputs(file, header, inputs);
+  assertSameInputs(file, { inputs: made }, inputs);
+  const { hash } = yield* look(contents, { stamp: notes['stamp'], hash: notes['contents'] });
+  if (hash !== notes['contents']) {
+    yield { type: 'note', message: `${file} was made from images that were replaced since; it is made anew` };
+    return undefined;
+  }
   yield { type: 'note', message: `${file} is there already` };
-  const { images, unreadable } = header.notes;
-  return {
-    shard,
-    file,
-    images: isCount(images) ? images : 0,
-    unreadable: isCount(unreadable) ? unreadable : 0,
-    isDone: true,
-    seconds: 0,
-  };
+  const { images, unreadable } = notes;
+  const skipped: Unreadable[] = [];
+  if (unreadable !== 0)
+    for await (const rows of readPart(folder, shard, ['path', 'problem'])) skipped.push(...problemsIn(rows));
+  return { shard, file, images: isCount(images) ? images : 0, skipped: skippedOf(skipped), isDone: true, seconds: 0 };
 }
+
+/** Files that have no result. */
+const problemsIn = (rows: readonly PartRow[]): Unreadable[] =>
+  rows.flatMap(({ path, problem }) => (typeof problem === 'string' ? [{ path: String(path), reason: problem }] : []));
 
 /** Throws `exists` for a part that was made from other inputs. */
 export function assertSameInputs(file: string, header: Pick<PartHeader, 'inputs'>, inputs: PartInputs): void {
@@ -160,35 +219,45 @@ export function assertSameInputs(file: string, header: Pick<PartHeader, 'inputs'
 }
 
 export interface PartWork {
-  readonly inputs: PartInputs;
+  readonly from: PartSource;
   readonly engine: string;
   readonly columns: readonly ParquetColumn[];
-  /** Adds the rows; returns the counts of the result, and what else the merge has to know. */
+  /**
+   * Adds the rows, and what the images contain to `contents`, unless it returns that; files without a result are rows
+   * with a `problem`. Returns the count of the result, and what else the merge has to know.
+   */
   readonly work: (
     writer: PartWriter,
-  ) => Promise<PartHeader['notes'] & { readonly images: number; readonly unreadable: number }>;
+    contents: ContentHash,
+  ) => Promise<PartHeader['notes'] & { readonly images: number; readonly contents?: string }>;
 }
 
 /** Does a shard's work and writes its part. Another process that does the same writes the same. */
 export async function doShard(
   { command, shard, folder }: ShardPlace,
-  { inputs, engine, columns, work }: PartWork,
+  { from: { inputs, stamps }, engine, columns, work }: PartWork,
 ): Promise<ShardResult> {
   const started = performance.now();
-  let images = 0,
-    unreadable = 0;
+  let images = 0;
+  const skipped: Unreadable[] = [];
   await writePart(folder, { command, shard, inputs, engine }, columns, async (writer) => {
-    const notes = await work({
-      add(rows) {
-        rows.forEach(assertWasThere);
-        return writer.add(rows);
+    const contents = new ContentHash();
+    const notes = await work(
+      {
+        add(rows) {
+          rows.forEach(assertWasThere);
+          skipped.push(...problemsIn(rows));
+          return writer.add(rows);
+        },
       },
-    });
-    ({ images, unreadable } = notes);
-    return notes;
+      contents,
+    );
+    ({ images } = notes);
+    const seen = { contents: contents.digest(), stamp: stamps.own, sharedStamp: stamps.shared };
+    return { unreadable: skipped.length, ...seen, ...notes };
   });
   const seconds = (performance.now() - started) / 1000;
-  return { shard, file: partFile(folder, shard), images, unreadable, isDone: false, seconds };
+  return { shard, file: partFile(folder, shard), images, skipped: skippedOf(skipped), isDone: false, seconds };
 }
 
 /**
