@@ -1,7 +1,7 @@
 import type { LearnEvent } from '../jobs/learn/learn.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
 import type { Accuracy, Reported, Rung, SeedsFile, StudentRound } from '../artifact/formats.js';
-import { reportedName } from '../report/intervals.js';
+import { accuracyText, meanText, reportedName } from '../report/intervals.js';
 import type { Progress } from './progress.js';
 import { duration } from '../report/format.js';
 import { percent, plusMinus, table } from './table.js';
@@ -20,8 +20,9 @@ export function createChainView(progress: Progress): (event: SelfTrainEvent | Le
   };
 }
 
-const accuracy = (measured: { readonly top1: number; readonly interval?: number } | undefined): string =>
-  measured === undefined ? '' : `${percent(measured.top1)}${plusMinus(measured.interval)}`;
+/** A cell is empty where nothing was measured. */
+const accuracy = (measured: Accuracy | undefined): string => (measured === undefined ? '' : accuracyText(measured));
+const mean = (measured: Accuracy | undefined): string => (measured === undefined ? '' : meanText(measured));
 const gain = (measured: { readonly mean: number; readonly interval?: number } | undefined): string =>
   measured === undefined
     ? ''
@@ -70,8 +71,8 @@ export const seedsTable = ({ seeds, techniques }: SeedsFile): string =>
     ['technique', 'held-out accuracy', 'reported', 'time', 'kept'],
     ...techniques.map(({ name, selection, test, seconds, kept }) => [
       name,
-      accuracy(selection),
-      accuracy(test),
+      mean(selection),
+      mean(test),
       duration(seconds),
       `${kept} of ${seeds.length}`,
     ]),

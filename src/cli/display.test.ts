@@ -291,9 +291,9 @@ test('shares with their intervals stand below the end of their heading', () => {
   const [heading, , ...lines] = roundTable([round(0, 0.8), round(1, 1)], 1).split('\n');
   for (const title of ['held-out accuracy', 'test']) {
     const end = heading!.indexOf(title) + title.length;
-    for (const line of lines.slice(0, 2)) assert.match(line.slice(0, end), /[\d%]$/, line);
+    for (const line of lines.slice(0, 2)) assert.match(line.slice(0, end), /[\d%)]$/, line);
   }
-  assert.match(lines[1] ?? '', /100\.0% ± 3\.4 .* final model$/);
+  assert.match(lines[1] ?? '', /100\.0% \(95\.9 to 100\.0%\) .* final model$/);
 });
 
 test('what is written while a bar is drawn stands in a line of its own', (t) => {
@@ -325,8 +325,8 @@ test('a technique that is not kept is shown with the reason', () => {
   show({ type: 'rung', rung: { ...rung, kept: false, reason } });
   show({ type: 'rung', rung: { ...rung, kept: true, reason } });
   assert.deepEqual(lines, [
-    `round 2: 90.0% on 50 held-out images, not kept (${reason}), 40 s`,
-    'round 2: 90.0% on 50 held-out images (-4.0 \u00b1 3.0 points), kept, 40 s',
+    `round 2: 90.0% (78.6 to 95.7%) on 50 held-out images, not kept (${reason}), 40 s`,
+    'round 2: 90.0% (78.6 to 95.7%) on 50 held-out images (-4.0 \u00b1 3.0 points), kept, 40 s',
   ]);
   assert.ok(rungTable([{ ...rung, kept: false, reason }]).includes('worse on held-out images'));
 });

@@ -13,7 +13,9 @@ export function table(cells: readonly (readonly string[])[], width = tableWidth(
   const rows = cells.map((row) => row.map(printable));
   const columns = Math.max(...rows.map((row) => row.length));
   const numeric = Array.from({ length: columns }, (_, c) =>
-    rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?( ± [\d.]+)?$/.test(row[c] ?? '')),
+    rows
+      .slice(1)
+      .every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?( ± [\d.]+| \([\d.]+ to [\d.]+%\))?$/.test(row[c] ?? '')),
   );
   const widths = fittingWidths(rows, numeric, width);
   const line = (row: readonly string[]): string => {

@@ -55,6 +55,11 @@ export interface About<T> {
   readonly argument?: string;
   /** How a form calls it, where its name in words is not enough. */
   readonly label?: string;
+  /**
+   * What it is about, of which there may be none: several processes that train together, archives, a val/ or test/,
+   * files of others. Where a form can see that there is none (the studio), it does not offer it.
+   */
+  readonly about?: 'ranks' | 'archives' | 'splits' | 'foreign files';
   /** Why a command does not take an option that others have. */
   readonly never?: string;
 }

@@ -401,7 +401,7 @@ export const studioOptions = {
       rank: 3,
     }),
   }),
-  ...pick(trainingOptions, ['head', 'features', 'normalize', 'channels']),
+  ...pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels']),
 } as const;
 
 /** `pupil serve`. */

@@ -82,6 +82,7 @@ const whatIsTrained = group('What is trained', {
     off: false,
     only: descent,
     label: 'BatchNormalization over all ranks',
+    about: 'ranks',
   }),
   headFirst: option(notNegative, {
     says: 'train only the last layer for so many epochs first',
@@ -114,15 +115,18 @@ const foreign = group('ONNX files not made by Pupil', {
   head: option(text('node'), {
     says: 'for ONNX files not made by Pupil: the node that makes the logits, if Pupil does not find it',
     only: { mode: pretrainedModes },
+    about: 'foreign files',
   }),
   modelOutput: option(text('output'), {
     says: 'for ONNX files not made by Pupil: the output to use, if it has several and Pupil takes another',
     only: { mode: pretrainedModes },
+    about: 'foreign files',
     argument: 'name',
   }),
   features: option(text('value'), {
     says: 'for ONNX files not made by Pupil: the output, or a value inside, that a new classifier reads',
     only: { mode: pretrainedModes },
+    about: 'foreign files',
     argument: 'name',
   }),
   normalize: option(normalization, {
@@ -131,10 +135,12 @@ const foreign = group('ONNX files not made by Pupil', {
       'pixels from 0 to 1',
     argument: 'how',
     otherwise: 'from the file, the folder or the repository',
+    about: 'foreign files',
   }),
   channels: option(choice(['rgb', 'bgr']), {
     says: 'for ONNX files not made by Pupil: the order of the colours; bgr for networks trained in Caffe',
     only: { mode: pretrainedModes },
+    about: 'foreign files',
     argument: 'order',
   }),
   size: option(whole(8), {
@@ -227,6 +233,7 @@ const learning = descentGroup('Training', {
     otherwise: 'gradients are averaged in every step',
     argument: 'steps',
     label: 'steps between averages of the weights of ranks',
+    about: 'ranks',
   }),
   share: option(path('folder'), {
     says:
@@ -234,6 +241,7 @@ const learning = descentGroup('Training', {
       'come and go, and average their weights through files; with `averageEvery`',
     argument: 'folder',
     label: 'folder shared with other machines',
+    about: 'ranks',
   }),
   balance: option(flag, {
     says: 'draw classes equally often',
@@ -248,11 +256,13 @@ const learning = descentGroup('Training', {
     off: 'all',
     argument: 'how',
     label: 'how an epoch is shuffled',
+    about: 'archives',
   }),
   shuffleBuffer: option(whole(1, 512), {
     says: 'megabytes of encoded images that wait in the shuffle buffer of `shuffle: shards` to be drawn',
     otherwise: '256',
     only: { with: ['shuffle'] },
+    about: 'archives',
     argument: 'mb',
   }),
   patience: option(whole(1), {
@@ -332,6 +342,7 @@ const selection = group('Labels and splits', {
   reportOn: option(choice(['val', 'test']), {
     says: 'never tune on this split, only measure on it',
     argument: 'split',
+    about: 'splits',
   }),
   rejection: option(flag, {
     says: 'learn which images are of none of the classes; `pupil predict` then says so',

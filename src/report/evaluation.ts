@@ -3,6 +3,7 @@ import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/words.js';
 import { besideChance, showsMoreThanChance, wilson } from '../evaluate/metrics.js';
 import { percent } from './format.js';
+import { rangeText } from './intervals.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
 export interface Prediction {
@@ -64,15 +65,15 @@ export const easierThanOthers = ({ count, accepted = 0 }: Pick<Metrics, 'count' 
 
 /**
  * What a person should know of images that were chosen to be labelled, among others that were drawn at random;
- * undefined: there are none, or only such. With its interval as it is: of few images it is far from symmetric.
+ * undefined: there are none, or only such.
  */
 export function fairPart({ count, drawn }: Pick<Metrics, 'count' | 'drawn'>): string | undefined {
   if (drawn === undefined) return undefined;
-  const [low, high] = wilson(drawn.top1, drawn.count).map(percent);
   return (
     `${drawn.count} of the ${count} were drawn at random among all images: on these the accuracy is ` +
-    `${percent(drawn.top1)} (95% interval ${low} to ${high}). The others were chosen to be labelled, which makes ` +
-    'them harder or easier than usual: expect on new images what was measured on those drawn.'
+    `${percent(drawn.top1)} (95% interval ${rangeText(wilson(drawn.top1, drawn.count))}). The others were chosen ` +
+    'to be labelled, which makes them harder or easier than usual: expect on new images what was measured on those ' +
+    'drawn.'
   );
 }
 

@@ -1,11 +1,11 @@
 /** The model card of a repository on the Hugging Face hub: its README.md. */
 import type { Metrics } from '../artifact/formats.js';
-import { shareInterval } from '../evaluate/metrics.js';
+import { wilson } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
 import { aboutLabels, measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
-import { plusMinus } from './intervals.js';
+import { rangeText } from './intervals.js';
 import { objectOf, optionalNumberOf } from './json.js';
 import { cardBody, escaped, type CardPart } from './model-card.js';
 
@@ -52,7 +52,7 @@ export function measuredIn(provenance: Readonly<Record<string, unknown>>): Measu
 /** What was measured, in a line. */
 export const measuredLine = ({ top1, count, split, accepted, drawn }: Measured): string =>
   [
-    `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
+    `Accuracy ${percent(top1)} (95% interval ${rangeText(wilson(top1, count))}) on ${short(count)} ` +
       `${measuredOn(split)}.`,
     ...aboutLabels({ count, accepted, drawn }),
   ].join(' ');

@@ -1,6 +1,7 @@
 import { shareAxis, tickLabel } from './axis.js';
 import { percent, points, short } from './format.js';
 import type { Accuracy, Gain, Reported } from '../artifact/formats.js';
+import { wilson } from '../evaluate/metrics.js';
 import { html, type Html } from './html.js';
 import { numberOf, objectOf, optionalNumberOf } from './json.js';
 
@@ -45,8 +46,31 @@ export function gainOf(value: unknown): Gain | undefined {
   return Number.isNaN(numberOf(mean)) ? undefined : { mean: numberOf(mean), interval: optionalNumberOf(interval) };
 }
 
-export const accuracyText = (accuracy: Accuracy | undefined): string =>
-  accuracy === undefined ? '\u2013' : `${percent(accuracy.top1)}${plusMinus(accuracy.interval)}`;
+/**
+ * The 95% interval of an accuracy: of one on so many images, which is far from symmetric where these are few, that of
+ * their share (`wilson`); else the half-width that was written, within 0 and 1. Undefined where neither is known.
+ */
+export function rangeOf({ top1, interval, count }: Accuracy): [low: number, high: number] | undefined {
+  if (count !== undefined && count > 0 && top1 >= 0 && top1 <= 1) return wilson(top1, count);
+  return interval === undefined || !Number.isFinite(interval)
+    ? undefined
+    : [Math.max(0, top1 - interval), Math.min(1, top1 + interval)];
+}
+
+/** An interval of shares: `47.3 to 83.6%`. */
+export const rangeText = ([low, high]: readonly [number, number]): string =>
+  `${(100 * low).toFixed(1)} to ${percent(high)}`;
+
+/** An accuracy with its 95% interval: `68.2% (47.3 to 83.6%)`. */
+export function accuracyText(accuracy: Accuracy | undefined): string {
+  if (accuracy === undefined) return '\u2013';
+  const range = rangeOf(accuracy);
+  return `${percent(accuracy.top1)}${range === undefined ? '' : ` (${rangeText(range)})`}`;
+}
+
+/** A mean over a few measurements, such as seeds, whose interval is symmetric: `81.6% ± 0.7`. */
+export const meanText = (mean: Accuracy | undefined): string =>
+  mean === undefined ? '\u2013' : `${percent(mean.top1)}${plusMinus(mean.interval)}`;
 
 /** What the numbers beside a chart are, and what they were measured on. */
 export function numbersNote(
@@ -80,15 +104,14 @@ export const linkedName = ({ name, link }: Pick<IntervalRow, 'name' | 'link'>): 
 export function intervalChart(rows: readonly IntervalRow[]): Html {
   const axis = shareAxis(
     rows.flatMap(({ accuracy, test }) => [
-      ...(accuracy
-        ? [accuracy.top1, accuracy.top1 - (accuracy.interval ?? 0), accuracy.top1 + (accuracy.interval ?? 0)]
-        : []),
+      ...(accuracy ? [accuracy.top1, ...(rangeOf(accuracy) ?? [])] : []),
       ...(test ? [test.top1] : []),
     ]),
   );
   const left = (value: number): string => `${(100 * axis.at(value)).toFixed(2)}%`;
-  const intervalOf = ({ top1, interval = 0 }: Accuracy): Html => {
-    const [low, high] = [axis.at(top1 - interval), axis.at(top1 + interval)];
+  const intervalOf = (accuracy: Accuracy): Html => {
+    const [from, to] = rangeOf(accuracy) ?? [accuracy.top1, accuracy.top1];
+    const [low, high] = [axis.at(from), axis.at(to)];
     return html`<i
       class="interval"
       style="left:${(100 * low).toFixed(2)}%;width:${(100 * (high - low)).toFixed(2)}%"
@@ -101,6 +124,7 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
     const { accuracy, test, kept, best, gain } = row;
     const beat = toBeat;
     if (kept && accuracy !== undefined) toBeat = accuracy.top1;
+    const range = accuracy && rangeOf(accuracy);
     const name = html`<div class="name">
       <b>${linkedName(row)}</b>${row.detail === undefined ? '' : html`<small>${row.detail}</small>`}
     </div>`;
@@ -118,8 +142,9 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
         ${accuracy && html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}
       </div>
       <div class="score">
-        <b>${percent((accuracy ?? test!).top1)}</b
-        >${plusMinus(accuracy?.interval)}${gain === undefined ? '' : html`<small>${gainText(gain)} points</small>`}
+        <b>${percent((accuracy ?? test!).top1)}</b>
+        ${range === undefined ? '' : html`<small>${rangeText(range)}</small>`}
+        ${gain === undefined ? '' : html`<small>${gainText(gain)} points</small>`}
       </div>
     </div>`;
   });

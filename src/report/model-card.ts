@@ -1,6 +1,6 @@
 /** A model card (Mitchell et al. 2019): what somebody has to know who is given the model. */
 import { counted, list } from '../data/dataset.js';
-import { shareInterval } from '../evaluate/metrics.js';
+import { wilson } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
 import {
   aboutChance,
@@ -13,7 +13,7 @@ import {
   type Evaluation,
 } from './evaluation.js';
 import { percent, short } from './format.js';
-import { plusMinus } from './intervals.js';
+import { rangeText } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
 import type { BackboneSource } from '../models/model.js';
 
@@ -121,7 +121,7 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     )
     .sort((a, b) => a[1].recall - b[1].recall);
   return [
-    `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
+    `Accuracy ${percent(top1)} (95% interval ${rangeText(wilson(top1, count))}) on ${short(count)} ` +
       `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${percent(balanced)}` : ''}.`,
     ...aboutLabels(evaluation),
     ...[notMeasured(evaluation), aboutChance(evaluation), alsoDecided(config, evaluation)].filter(

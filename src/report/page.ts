@@ -1,6 +1,5 @@
 import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
-import { shareInterval } from '../evaluate/metrics.js';
 import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
@@ -17,7 +16,7 @@ import {
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
 import type { Figure, Html } from './html.js';
-import { plusMinus } from './intervals.js';
+import { rangeOf, rangeText } from './intervals.js';
 import type { CardPart } from './model-card.js';
 import type { Picture, Pictures } from './photo.js';
 import { renderPage } from './render.js';
@@ -87,11 +86,9 @@ const section = <T>(title: string, value: T | undefined, blocks: (value: T) => r
 
 function accuracyFigure(title: string, { top1, count }: Pick<Metrics, 'top1' | 'count'>, of = ''): Figure {
   const wrong = count - Math.round(top1 * count);
-  return [
-    title,
-    `${percent(top1)}${plusMinus(shareInterval(top1, count)).replaceAll(' ', '\u00a0')}`,
-    `${wrong} of ${short(count)}${of} wrong; \u00b1 is the 95% interval`,
-  ];
+  const range = rangeOf({ top1, count });
+  const interval = range === undefined ? '' : `; 95% interval ${rangeText(range)}`;
+  return [title, percent(top1), `${wrong} of ${short(count)}${of} wrong${interval}`];
 }
 
 function headline({ config, seconds, evaluation, history, modelBytes, mistakes }: PageContents): Block[] {

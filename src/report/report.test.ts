@@ -134,7 +134,10 @@ describe('the report of a run', () => {
       (photo) => photo.getAttribute('src')?.slice(0, 15) ?? photo.textContent,
     );
     assert.deepEqual(pictures, ['data:image/png;', 'data:image/jpeg', 'not found']);
-    assert.match(textOf(document.querySelector('.figures')!), /Accuracy 25\.0% ± 44\.9 3 of 4 wrong/);
+    assert.match(
+      textOf(document.querySelector('.figures')!),
+      /Accuracy 25\.0% 3 of 4 wrong; 95% interval 4\.6 to 69\.9%/,
+    );
   });
 });
 
@@ -245,7 +248,7 @@ test('a model card says what the model is, how it was measured and where it fail
     /Trained with Pupil \(probe\), from hf:a\/b\./,
     /Learned from 40 labelled images and 7 images without their labels \(hash of the data: abc\)\./,
     /Command: pupil train '\u2026\/photos' --mode probe .*--model hf:a\/b/,
-    /Accuracy 70\.0% ± 21\.9 \(95% interval\) on 20 validation images/,
+    /Accuracy 70\.0% \(95% interval 48\.1 to 85\.5%\) on 20 validation images/,
     /lowest first: .*50\.0% of 10.* cat 90\.0% of 10\./,
     /Not measured, without an image: none\./,
   ])

@@ -1,7 +1,7 @@
 import type { Accuracy, SeedsFile, SeedsRow } from '../artifact/formats.js';
 import type { Block } from './blocks.js';
 import { duration } from './format.js';
-import { accuracyOf, accuracyText } from './intervals.js';
+import { accuracyOf, meanText } from './intervals.js';
 import { listOf, numberOf, objectOf, textOf } from './json.js';
 
 /** Reads seeds.json; undefined without a technique. */
@@ -25,7 +25,7 @@ export function readSeeds(value: unknown): SeedsFile | undefined {
 export function seedsBlocks({ seeds, kept, techniques }: SeedsFile): Block[] {
   const isReported = techniques.some(({ test }) => test);
   const over = (accuracy: Accuracy | undefined): string =>
-    accuracyText(accuracy) + (accuracy && (accuracy.count ?? 0) < seeds.length ? `, ${accuracy.count} seeds` : '');
+    meanText(accuracy) + (accuracy && (accuracy.count ?? 0) < seeds.length ? `, ${accuracy.count} seeds` : '');
   return [
     {
       type: 'text',

@@ -81,6 +81,6 @@ test('what was drawn at random is told apart from what was chosen to be labelled
   assert.ok(val.drawn.top1 > val.top1, `${val.drawn.top1}, ${val.top1} of all`);
   assert.deepEqual((await runFiles.evaluation.read(run))?.drawn, val.drawn);
   const sentence =
-    /8 of the 20 were drawn at random .*: on these the accuracy is \d+\.\d% \(95% interval \d+\.\d% to \d+\.\d%\)/;
+    /8 of the 20 were drawn at random .*: on these the accuracy is \d+\.\d% \(95% interval \d+\.\d to \d+\.\d%\)/;
   for (const file of ['report.html', 'model-card.md']) assert.match(await readFile(join(run, file), 'utf8'), sentence);
 });

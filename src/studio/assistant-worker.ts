@@ -55,6 +55,8 @@ async function look({ model: spec, foreign, samples, cache, progress }: LookAtAl
     }
     if (value.type === 'progress') shareProgress(progress, value.done, value.total);
   }
+  // Also where some were passed over, or all were seen before.
+  shareProgress(progress, samples.length, samples.length);
   const place = new Map(samples.map(({ path }, id) => [path, id]));
   const ids = seen.samples.map(({ path }) => place.get(path)!);
   const { features, size } = seen.layers[0]!;

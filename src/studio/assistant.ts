@@ -285,7 +285,10 @@ class Beside implements StudioAssistant {
     if (this.#looked === undefined) this.#waiting = 'The network looks at the images first.';
     const url = new URL('./assistant-worker.js', import.meta.url);
     this.#thread ??= startThread<ThinkRequest>({ url, name: 'assistant' });
-    const progress = watchProgress((done, total) => images.report('features', done, total));
+    const progress = watchProgress((done, total) => {
+      images.report('features', done, total);
+      if (done === total) images.report('comparison', 0, total);
+    });
     try {
       const cache = join(folder!, studioFolder, 'features');
       // Those that are gone cannot be read, and are passed over.
@@ -301,6 +304,7 @@ class Beside implements StudioAssistant {
     } finally {
       progress.stop();
       images.report('features');
+      images.report('comparison');
     }
     bus.send({ type: 'folder' });
     this.#isStale = true;

@@ -6,10 +6,19 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Page } from 'playwright-core';
 import { openBrowser } from '../testing/browser.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { complaints, goTo, isWide, openPage, phone, sections, skipped } from '../testing/studio-page.js';
+import {
+  assertAccessible,
+  complaints,
+  goTo,
+  isWide,
+  openPage,
+  phone,
+  sections,
+  skipped,
+} from '../testing/studio-page.js';
 import { serveStudio } from '../testing/studio-program.js';
 import { until } from '../testing/studio-photos.js';
-import type { CheckQueues, Labels } from './protocol.js';
+import type { CheckQueues, Folder, Labels } from './protocol.js';
 
 const model = 'hf:pupil-tests/no-such-model';
 const names = Array.from({ length: 8 }, (_, i) => `${i + 1}.png`);
@@ -190,6 +199,12 @@ test(
     await page.getByText('No two images are the same').waitFor();
     await page.locator('.notice', { hasText: 'Kept as it is' }).getByRole('button', { name: 'Undo' }).click();
     await page.getByText('1 question left').waitFor();
+    // And buttons that stay, for whoever has no keyboard.
+    await page.locator('.queues').getByRole('button', { name: 'Do it again' }).click();
+    await page.getByText('No two images are the same').waitFor();
+    await page.locator('.queues').getByRole('button', { name: 'Undo' }).click();
+    await page.getByText('1 question left').waitFor();
+    await until(pairs, (length) => length === 1);
   },
 );
 
@@ -223,3 +238,60 @@ test('names of files and classes are text, whatever they look like', { skip: ski
   }
   assert.deepEqual((await listed(folder)).length, 3);
 });
+
+test('on a phone the ending of a file name stays whole', { skip: skipped, timeout: 240_000 }, async (t) => {
+  const folder = join(await temporaryFolder(t), 'photos');
+  // The same pixels.
+  const long = ['20260612_173205123_of-the-garden.png', 'IMG_20260612_173205123.png'];
+  await writeTree(folder, Object.fromEntries(long.map((name) => [name, 1])));
+  const { page } = await openPage(t, { folder, model });
+  await goTo(page, 'Check');
+  await page.getByRole('button', { name: /^Duplicates/ }).click();
+  await page.getByText('1 question left').waitFor();
+  let broken = 0;
+  for (let width = 320; width <= 420; width += 20) {
+    await page.setViewportSize({ width, height: 740 });
+    const names = await page.locator('figcaption').evaluateAll((captions) =>
+      captions.map((caption) => {
+        const end = caption.querySelector('.whole')!;
+        const range = caption.ownerDocument.createRange();
+        range.selectNodeContents(end.parentElement!);
+        const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+        return { end: end.textContent, pieces: end.getClientRects().length, lines: lines.size };
+      }),
+    );
+    assert.deepEqual(
+      names.map(({ end, pieces }) => [end.slice(-4), pieces]),
+      [
+        ['.png', 1],
+        ['.png', 1],
+      ],
+      `${width} pixels`,
+    );
+    broken += names.filter(({ lines }) => lines > 1).length;
+    assert.equal(await isWide(page), false, `${width} pixels`);
+  }
+  assert.ok(broken > 0, 'some name takes two lines');
+});
+
+test(
+  'while features are there and images are compared, the page says so',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const folder = join(await temporaryFolder(t), 'photos');
+    await writeTree(folder, { '1.png': 1 });
+    const { page } = await openPage(t, { folder, model });
+    await page.route('**/api/folder', async (route) => {
+      const answer = await route.fetch();
+      const comparison: Folder['progress'][number] = { task: 'comparison', done: 0, total: 1200 };
+      await route.fulfill({ json: { ...((await answer.json()) as Folder), progress: [comparison] } });
+    });
+    await page.reload();
+    await page.getByText('Comparing all images').first().waitFor();
+    const bar = page.getByRole('progressbar', { name: 'Comparing all images' }).first();
+    assert.equal(await bar.getAttribute('aria-valuenow'), null, 'how much of it is done is not known');
+    await goTo(page, 'Label');
+    await page.getByText('Your images are compared with each other.').waitFor();
+    await assertAccessible(page, 'Label');
+  },
+);

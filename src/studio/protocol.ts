@@ -45,7 +45,8 @@ export interface Failure {
 
 /** How far a task that runs in the background is. */
 export interface Progress {
-  readonly task: 'scan' | 'thumbnails' | 'backbone' | 'features' | 'assistant';
+  /** `comparison`: of all images by their features; it takes a while, and cannot say how far it is. */
+  readonly task: 'scan' | 'thumbnails' | 'backbone' | 'features' | 'comparison' | 'assistant';
   readonly done: number;
   readonly total: number;
   /** Seconds left, once they can be told. */

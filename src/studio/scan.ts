@@ -46,7 +46,8 @@ export function createScanner(): Scanner {
         url: new URL('./scan-worker.js', import.meta.url),
         name: 'the scan of the folder',
       }));
-      const progress = watchProgress(report);
+      // What was found is still to be taken over: the end is told by who waits for that.
+      const progress = watchProgress((done, total) => report(Math.min(done, total - 1), total));
       try {
         const scanned = await own.call<Scanned>({ kind: 'scan', root, progress: progress.memory });
         for (let from = 0; from < scanned.rows; from += rowsAtOnce) {

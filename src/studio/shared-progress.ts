@@ -14,8 +14,7 @@ export function watchProgress(report: (done: number, total: number) => void): Sh
   const memory = new Int32Array(new SharedArrayBuffer(8));
   const timer = setInterval(() => {
     const total = Atomics.load(memory, 1);
-    // The end is told by what waits for the thread.
-    if (total > 0) report(Math.min(Atomics.load(memory, 0), total - 1), total);
+    if (total > 0) report(Atomics.load(memory, 0), total);
   }, every);
   timer.unref();
   return { memory, stop: () => clearInterval(timer) };

@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Comparison, CompareResult } from '../../jobs/compare.js';
 import { compareOptions } from '../../options/tools.js';
+import { accuracyText } from '../../report/intervals.js';
 import { command } from '../command.js';
 import { present, refuseExisting } from '../result.js';
-import { count, percent, plusMinus, printable, table } from '../table.js';
+import { count, printable, table } from '../table.js';
 import { followAlone } from '../training-progress.js';
 
 export const compare = command('compare', 'Compare runs on the same images, image by image.', {
@@ -39,7 +40,7 @@ const isModel = async (path: string): Promise<boolean> =>
   ));
 
 function describe({ count: images, runs, comparisons }: CompareResult): string {
-  const rows = runs.map(({ run, top1, interval }) => [printable(run), percent(top1) + plusMinus(interval)]);
+  const rows = runs.map(({ run, top1 }) => [printable(run), accuracyText({ top1, count: images })]);
   const learned = runs
     .filter((run) => run.learned !== undefined && run.learned > 0)
     .map(({ run, learned: n }) => `${printable(run)} learned from ${count(n!)} of these images: it is flattered\n`);

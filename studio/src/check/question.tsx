@@ -1,4 +1,5 @@
 /** One question with its images and its answers. */
+import { FileName } from '../parts/file-name.tsx';
 import { percent } from '../parts/numbers.ts';
 import { isTouch } from '../parts/touch.ts';
 import { nameOf } from '../state/folder.ts';
@@ -25,10 +26,13 @@ function Picture({ id, place }: { readonly id: number; readonly place: 0 | 1 | n
       <img src={pictureOf(id)} alt={nameOf(id)} />
       <figcaption>
         {place === null ? (
-          <b>{nameOf(id)}</b>
+          <b>
+            <FileName path={nameOf(id)} />
+          </b>
         ) : (
           <label>
-            <input type="radio" name="chosen" checked={isChosen} onChange={() => (chosen.value = place)} /> {nameOf(id)}
+            <input type="radio" name="chosen" checked={isChosen} onChange={() => (chosen.value = place)} />{' '}
+            <FileName path={nameOf(id)} />
           </label>
         )}{' '}
         <Chip mark={markOf(id)} />

@@ -1,11 +1,25 @@
 /** What may be wrong, one question at a time: labels, copies, images of no class. */
 import { useEffect } from 'preact/hooks';
 import { count, of } from '../parts/numbers.ts';
+import { Icon } from '../parts/icon.tsx';
 import { loadQueues } from '../state/queues.ts';
+import { canRedo, canUndo } from '../state/steps.ts';
 import { complain } from '../state/notices.ts';
 import { hearKey } from './keys.ts';
 import { QuestionCard } from './question.tsx';
-import { at, current, hold, moveTo, questions, queue, showQueue, waiting, type Queue } from './state.ts';
+import {
+  at,
+  current,
+  doAgain,
+  hold,
+  moveTo,
+  questions,
+  queue,
+  showQueue,
+  takeBack,
+  waiting,
+  type Queue,
+} from './state.ts';
 import { Photo } from '../parts/photo.tsx';
 
 const kinds: readonly { readonly name: Queue; readonly title: string; readonly nothing: string }[] = [
@@ -54,12 +68,20 @@ export function CheckSection() {
   return (
     <div class="checking">
       <h1>Check</h1>
-      <div class="lists" role="group" aria-label="Queues">
-        {kinds.map(({ name, title }) => (
-          <button key={name} aria-pressed={queue.value === name} onClick={() => showQueue(name)}>
-            {title} <small>{count(queue.value === name ? left : waiting(name))}</small>
-          </button>
-        ))}
+      <div class="queues">
+        <div class="lists" role="group" aria-label="Queues">
+          {kinds.map(({ name, title }) => (
+            <button key={name} aria-pressed={queue.value === name} onClick={() => showQueue(name)}>
+              {title} <small>{count(queue.value === name ? left : waiting(name))}</small>
+            </button>
+          ))}
+        </div>
+        <button class="quiet square" aria-label="Undo" disabled={!canUndo.value} onClick={takeBack}>
+          <Icon name="undo" />
+        </button>
+        <button class="quiet square" aria-label="Do it again" disabled={!canRedo.value} onClick={doAgain}>
+          <Icon name="redo" />
+        </button>
       </div>
       {question === undefined ? (
         <p class="empty">{kinds.find(({ name }) => name === queue.value)!.nothing}</p>

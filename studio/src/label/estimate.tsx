@@ -13,7 +13,7 @@ import { show } from './view.ts';
 function narrowing({ narrower }: NonNullable<Assistant['estimate']>): string {
   if (narrower === null) return '';
   const { images, within } = narrower;
-  return `About ${count(images)} more of them narrow the interval to ±${(100 * within).toFixed(0)} points.`;
+  return `About ${count(images)} more of them make the interval ${(200 * within).toFixed(0)} points wide.`;
 }
 
 export function Estimate() {
@@ -39,6 +39,11 @@ export function Estimate() {
         <>
           <p class="note">The backbone looks at your images. You can label meanwhile.</p>
           <Bar label="Computing features" done={features.done / features.total} />
+        </>
+      ) : progress.value.has('comparison') ? (
+        <>
+          <p class="note">Your images are compared with each other. You can label meanwhile.</p>
+          <Bar label="Comparing all images" done={undefined} />
         </>
       ) : (
         <p class="note">

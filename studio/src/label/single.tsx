@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { Icon } from '../parts/icon.tsx';
 import { count, percent } from '../parts/numbers.ts';
 import { predictions, proposed } from '../state/assistant.ts';
+import { FileName } from '../parts/file-name.tsx';
 import { nameOf } from '../state/folder.ts';
 import { markOf } from '../state/labels.ts';
 import { pictureOf } from '../state/requests.ts';
@@ -22,7 +23,10 @@ function Facts({ id }: { readonly id: number }) {
     why = (supply.value ?? proposed).list.value.find((one) => one.id === id)?.why;
   return (
     <p class="facts" aria-live="polite">
-      <b>{nameOf(id)}</b> <Chip mark={mark} />
+      <b>
+        <FileName path={nameOf(id)} />
+      </b>{' '}
+      <Chip mark={mark} />
       {mark === null && said && (
         <span>
           The model suggests <b>{said.label}</b> ({percent(said.confidence)}).{' '}

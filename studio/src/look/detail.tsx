@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Chip, hueOf } from '../label/cell.tsx';
 import { percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
+import { FileName } from '../parts/file-name.tsx';
 import { nameOf } from '../state/folder.ts';
 import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
@@ -28,7 +29,10 @@ function Evidence({ run, image }: { readonly run: string; readonly image: HeldOu
       <figure>
         <img src={pictureOf(image.id)} alt={nameOf(image.id)} />
         <figcaption>
-          <b>{nameOf(image.id)}</b> <Chip mark={markOf(image.id)} />
+          <b>
+            <FileName path={nameOf(image.id)} />
+          </b>{' '}
+          <Chip mark={markOf(image.id)} />
         </figcaption>
       </figure>
       <figure>

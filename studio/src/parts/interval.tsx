@@ -20,7 +20,7 @@ export function Accuracy({ accuracy, interval, digits = 0 }: Given & { readonly 
   return (
     <span class="accuracy">
       <b>{percent(accuracy, digits)}</b>
-      {interval && <small> 95% interval {words(interval)}</small>}
+      {interval && <small> 95% interval {words(interval, digits)}</small>}
     </span>
   );
 }

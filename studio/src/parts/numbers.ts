@@ -9,8 +9,9 @@ export const of = (n: number, noun: string, plural = `${noun}s`): string => `${c
 
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)}%`;
 
-export const interval = ([low, high]: readonly [number, number]): string =>
-  `${(100 * low).toFixed(0)}–${(100 * high).toFixed(0)}%`;
+/** `47 to 84%`. */
+export const interval = ([low, high]: readonly [number, number], digits = 0): string =>
+  `${(100 * low).toFixed(digits)} to ${percent(high, digits)}`;
 
 /** `40 s`, `3 min`, `1 h 5 min`. */
 export function duration(seconds: number): string {

@@ -9,25 +9,31 @@ const words: Readonly<Record<Progress['task'], string>> = {
   thumbnails: 'Making thumbnails',
   backbone: 'Downloading the backbone',
   features: 'Computing features',
+  comparison: 'Comparing all images',
   assistant: 'Learning from your labels',
 };
 
-/** Tasks that count something; learning takes a moment only. */
+/** `199 of 200`; a download counts bytes, and a comparison cannot say how far it is. */
+const counts = ({ task, done, total }: Progress): string =>
+  task === 'backbone' || task === 'comparison' ? '' : `${count(done)} of ${count(total)}`;
+
+/** All but learning, which takes a moment only. */
 export function Tasks() {
   const tasks = [...progress.value.values()].filter(({ task }) => task !== 'assistant');
   if (tasks.length === 0) return null;
   return (
     <ul class="tasks">
-      {tasks.map(({ task, done, total, left }) => (
-        <li key={task}>
+      {tasks.map((one) => (
+        <li key={one.task}>
           <span>
-            {words[task]}
+            {words[one.task]}
             <small>
-              {task === 'backbone' ? '' : ` ${count(done)} of ${count(total)}`}
-              {left === undefined ? '' : `, ${duration(left)} left`}
+              {' '}
+              {counts(one)}
+              {one.left === undefined ? '' : `, ${duration(one.left)} left`}
             </small>
           </span>
-          <Bar label={words[task]} done={done / total} />
+          <Bar label={words[one.task]} done={one.task === 'comparison' ? undefined : one.done / one.total} />
         </li>
       ))}
     </ul>

@@ -1,5 +1,6 @@
 /** What is wrong with files and labels: each kind a list that opens. */
 import type { ComponentChildren } from 'preact';
+import { FileName } from '../parts/file-name.tsx';
 import { of, percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { addressOf } from '../route.ts';
@@ -35,7 +36,10 @@ export function Findings() {
           <ul class="files">
             {unreadable.map(({ path, reason }) => (
               <li key={path}>
-                <b>{path}</b> <small>{reason}</small>
+                <b>
+                  <FileName path={path} />
+                </b>{' '}
+                <small>{reason}</small>
               </li>
             ))}
           </ul>
@@ -64,7 +68,8 @@ export function Findings() {
                 <Photo id={a} />
                 <Photo id={b} />
                 <small>
-                  {kind === 'same' ? 'same pixels' : 'nearly the same'}: {nameOf(a)}, {nameOf(b)}
+                  {kind === 'same' ? 'same pixels' : 'nearly the same'}: <FileName path={nameOf(a)} />,{' '}
+                  <FileName path={nameOf(b)} />
                 </small>
               </li>
             ))}
