@@ -1,8 +1,8 @@
-// Runs the compiled tests with Node's own runner: node scripts/test.js [--skipped] [PART...].
-// Files: dist/**/*.test.js, or those whose path holds a PART, or with --skipped those in which the
-// last run skipped something. Says how a process ended that did not end well. Lists every skipped
-// test with its reason; with PUPIL_NO_SKIPS=1 a skip fails the run unless its reason begins with
-// "hardware:" or "optional library:".
+// Runs the compiled tests with Node's own runner, two files at a time:
+// node scripts/test.js [--skipped] [PART...]. Files: dist/**/*.test.js, or those whose path holds a
+// PART, or with --skipped those in which the last run skipped something. Says how a process ended
+// that did not end well. Lists every skipped test with its reason; with PUPIL_NO_SKIPS=1 a skip fails
+// the run unless its reason begins with "hardware:" or "optional library:".
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,12 +14,17 @@ const record = join(root, '.skipped.json');
 const onlySkipped = process.argv.includes('--skipped');
 const wanted = process.argv.slice(2).filter((argument) => argument !== '--skipped');
 const before = onlySkipped && existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : [];
-const files = readdirSync(root, { recursive: true })
+/** Begun before the others: one that takes longer than all that is left would run alone in the end. */
+const longest = ['train/compatibility-large', 'package', 'web/worker'].map((name) => join(`${name}.test.js`));
+const found = readdirSync(root, { recursive: true })
   .map(String)
   .filter((file) => file.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
   .filter((file) => !onlySkipped || before.includes(file))
-  .sort()
-  .map((file) => join(root, file));
+  .sort();
+const files = [
+  ...longest.filter((file) => found.includes(file)),
+  ...found.filter((file) => !longest.includes(file)),
+].map((file) => join(root, file));
 if (files.length === 0) {
   if (onlySkipped) console.log('nothing was skipped');
   else console.error(`no test file matches ${wanted.join(' ')}`);

@@ -216,22 +216,27 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
     assert.equal(pupil('nonsense').status, 2);
   });
 
-  tested('trains and predicts', async () => {
-    const demo = pupil('demo', '--epochs', '1', '--student-epochs', '1', '--json', '--out', 'run');
+  tested('trains, predicts and labels', async () => {
+    // From labels alone: what else the demo tries takes minutes, and needs nothing further of a package.
+    const demo = pupil('demo', '--rungs', 'supervised', '--epochs', '1', '--folds', '0', '--json', '--out', 'run');
     assert.equal(demo.status, 0, demo.stderr);
     const result = JSON.parse(demo.stdout) as { run: string; model: string };
     assert.ok(existsSync(result.model) && existsSync(join(result.run, 'report.html')), demo.stdout);
-    writeFileSync(join(project, 'digit.png'), await encodePng(imageOf(28, 28, new Uint8Array(28 * 28 * 3).fill(99))));
-    const predicted = pupil('predict', 'run', 'digit.png', '--json');
+    mkdirSync(join(project, 'photos'));
+    const digit = join(project, 'photos/digit.png');
+    writeFileSync(digit, await encodePng(imageOf(28, 28, new Uint8Array(28 * 28 * 3).fill(99))));
+    const predicted = pupil('predict', 'run', digit, '--json');
     assert.equal(predicted.status, 0, predicted.stderr);
     assert.match(predicted.stdout, /"label":"\d"/);
+    const told = ['--threshold', '0', '--out', 'labels.parquet'];
+    const labelled = pupil('pseudo-label', 'photos', '--model', 'run', ...told, '--json');
+    assert.equal(labelled.status, 0, labelled.stderr);
+    assert.ok(existsSync(join(project, 'labels.parquet')), labelled.stdout);
   });
 
   // Below the last test's run and its picture of a digit.
   tested('serves the studio with all that its page and models in the page need', async (t) => {
     const place = { program: join(installed('pupil'), 'dist/cli/main.js'), cwd: project, env: environment() };
-    mkdirSync(join(project, 'photos'));
-    cpSync(join(project, 'digit.png'), join(project, 'photos/digit.png'));
     const studio = await startProgram(t, ['studio', 'photos'], place);
     const images = await studio.window.get<{ path: string }[]>('/api/images');
     assert.deepEqual(
@@ -264,7 +269,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
     const { address } = await startProgram(t, ['try', 'run'], place);
     const page = await visit(t, address);
     await goTo(page, 'Try');
-    await page.getByLabel('Choose images').setInputFiles(join(project, 'digit.png'));
+    await page.getByLabel('Choose images').setInputFiles(join(project, 'photos/digit.png'));
     await page.getByRole('article', { name: 'digit.png' }).locator('.verdict').waitFor();
     await page.getByText('The model runs in this browser').waitFor();
   });
