@@ -62,6 +62,11 @@ export interface Metrics {
   /** Mean recall of the classes that have images. */
   readonly balanced: number;
   readonly count: number;
+  /**
+   * As how many independent images these count, where some are copies of others or look nearly the same: intervals are
+   * those of so many (`effectiveCount`). No whole number. Absent: all differ.
+   */
+  readonly independent?: number | undefined;
   readonly loss: number;
   /** Expected calibration error, 15 equal-width bins (Guo et al. 2017). */
   readonly ece: number;
@@ -77,7 +82,7 @@ export interface Metrics {
    * On those that were drawn at random, where the others were chosen to be labelled: a fair sample, unlike all. Absent:
    * no such image, or all are.
    */
-  readonly drawn?: Pick<Metrics, 'top1' | 'count'> | undefined;
+  readonly drawn?: Pick<Metrics, 'top1' | 'count' | 'independent'> | undefined;
 }
 
 /** What the model said of one image. */
@@ -86,6 +91,8 @@ export interface ImageResult {
   readonly label: string;
   readonly predicted: string;
   readonly confidence: number;
+  /** What it shares with copies, and what looks nearly the same, among the images measured; absent: it is alone. */
+  readonly group?: string | undefined;
 }
 
 /** evaluation.json */
@@ -113,6 +120,8 @@ export interface SelectionFile {
   readonly images: readonly {
     readonly path: string;
     readonly right: boolean;
+    /** As in evaluation.json. */
+    readonly group?: string | undefined;
     /** Of the calibrated probability of its class, nats. */
     readonly loss: number;
     readonly logits: readonly number[];
@@ -132,6 +141,8 @@ export interface Accuracy {
   readonly interval?: number | undefined;
   /** Images that it was measured on. */
   readonly count?: number | undefined;
+  /** As how many independent ones they count; absent: as so many. */
+  readonly independent?: number | undefined;
 }
 
 /** An accuracy on images that decide nothing. */

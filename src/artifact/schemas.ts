@@ -9,22 +9,32 @@ const number = v.pipe(v.number(), v.finite());
 const measured = v.nullable(number);
 const index = v.pipe(v.number(), v.integer(), v.minValue(0));
 
+/** Of images, as how many independent ones they count. */
+const independent = v.optional(v.pipe(number, v.minValue(1)));
+
 /** evaluation.json */
 const evaluationSchema = v.looseObject({
   top1: measured,
   top5: measured,
   balanced: measured,
   count: number,
+  independent,
   loss: measured,
   ece: measured,
   accepted: v.optional(index),
-  drawn: v.optional(v.looseObject({ top1: number, count: v.pipe(index, v.minValue(1)) })),
+  drawn: v.optional(v.looseObject({ top1: number, count: v.pipe(index, v.minValue(1)), independent })),
   refused: v.optional(index),
   perClass: v.record(v.string(), v.looseObject({ recall: measured, precision: measured, count: number })),
   confusion: v.array(v.array(index)),
   classes: v.array(v.string()),
   predictions: v.array(
-    v.looseObject({ path: v.string(), label: v.string(), predicted: v.string(), confidence: measured }),
+    v.looseObject({
+      path: v.string(),
+      label: v.string(),
+      predicted: v.string(),
+      confidence: measured,
+      group: v.optional(v.string()),
+    }),
   ),
 });
 
@@ -33,7 +43,15 @@ const learnedSchema = v.looseObject({ labelled: v.array(v.string()), unlabelled:
 
 /** selection.json */
 const selectionSchema = v.looseObject({
-  images: v.array(v.looseObject({ path: v.string(), right: v.boolean(), loss: measured, logits: v.array(measured) })),
+  images: v.array(
+    v.looseObject({
+      path: v.string(),
+      right: v.boolean(),
+      group: v.optional(v.string()),
+      loss: measured,
+      logits: v.array(measured),
+    }),
+  ),
 });
 
 /** search.json */
@@ -167,8 +185,8 @@ const resultSchema = v.looseObject({
   run: text,
   seconds: number,
   completed: optional(number),
-  val: optional(v.looseObject({ top1: measured, count: index })),
-  test: optional(v.looseObject({ top1: measured, count: index })),
+  val: optional(v.looseObject({ top1: measured, count: index, independent })),
+  test: optional(v.looseObject({ top1: measured, count: index, independent })),
 });
 
 /** folds.json: a fold that is not finished is null. */
@@ -181,7 +199,12 @@ const automaticSchema = v.looseObject({
   backboneLr: optional(number),
 });
 
-const accuracy = v.looseObject({ top1: measured, interval: v.nullish(number), count: v.nullish(number) });
+const accuracy = v.looseObject({
+  top1: measured,
+  interval: v.nullish(number),
+  count: v.nullish(number),
+  independent,
+});
 const reported = v.looseObject({ ...accuracy.entries, split: optional(v.picklist(['val', 'test'])) });
 const gain = v.looseObject({ mean: measured, interval: v.nullish(number) });
 const measuredRun = {

@@ -29,7 +29,13 @@ const gain = (measured: { readonly mean: number; readonly interval?: number } | 
     : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${plusMinus(measured.interval)}`;
 
 const heldOut = (selection: Accuracy | undefined): string =>
-  selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'not measured (no held-out images)';
+  selection
+    ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images${countedAs(selection)}`
+    : 'not measured (no held-out images)';
+
+/** As how many images copies and near copies count. */
+const countedAs = ({ independent }: Accuracy): string =>
+  independent === undefined ? '' : ` that count as ${Math.round(independent)} (copies)`;
 
 /** `, val 93.1%`, by the name of the images. */
 const reported = (test: Reported | undefined): string =>

@@ -1,5 +1,5 @@
 import type { Metrics } from '../artifact/formats.js';
-import { aboutChance, aboutLabels, confusions, hasAllClasses, notMeasured } from '../report/evaluation.js';
+import { aboutChance, aboutImages, confusions, hasAllClasses, notMeasured } from '../report/evaluation.js';
 import { count, percent, printable, table } from './table.js';
 
 /** Whether accuracy says more of some classes than of others. */
@@ -23,7 +23,7 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[], ref
     refused === undefined || refused === 0
       ? ''
       : `${count(refused)} of them (${percent(refused / metrics.count)}) are none of these classes to the model\n`;
-  const origins = [...aboutLabels(metrics), notMeasured(evaluation), aboutChance(evaluation)]
+  const origins = [...aboutImages(metrics), notMeasured(evaluation), aboutChance(evaluation)]
     .filter((line) => line !== undefined)
     .map((line) => `${line}\n`);
   const rows = labels.flatMap((name) => {

@@ -165,6 +165,9 @@ for (const more of [[], ['--tta']]) {
     await writeTree(at('data'), {
       'test/a/cut.png': (await noisePng(71)).subarray(0, 900),
       'test/d/x.jpg': 'no image',
+      // The same content, looked at by two shards.
+      'test/a/twin.png': 90,
+      'test/d/twin.png': 90,
     });
     const options = more.length === 0 ? ['--batch-size', '8', '--workers', '0'] : more;
     const whole = await run('evaluate', model, at('data'), ...options, '--out', at('one'));
@@ -174,6 +177,8 @@ for (const more of [[], ['--tta']]) {
     const expected = readFileSync(at('one/evaluation.json'), 'utf8');
     assert.equal(readFileSync(at('all.json'), 'utf8'), expected);
     assert.match(expected, /x\.jpg[^]*cut\.png/);
+    const { count, independent } = whole as Record<string, number>;
+    assert.equal(independent, count! ** 2 / (count! + 2));
   });
 }
 

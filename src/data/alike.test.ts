@@ -12,7 +12,7 @@ import { findAlike, withGroups } from './alike.js';
 import { openDataset } from './dataset.js';
 import { describeDataset, inspectImages } from './describe.js';
 import { fingerprint } from './fingerprint.js';
-import { groupAlike } from './grouping.js';
+import { groupAlike, groupMeasured } from './grouping.js';
 import { createNeighbours } from './neighbours.js';
 import { createPool } from './pool.js';
 import type { Sample } from './sample.js';
@@ -138,6 +138,22 @@ test('images that look alike are held out together, in any fold, but not where m
   }
   const most = Array.from({ length: 20 }, (_, i) => pair(0, 2 * i + 2));
   assert.ok(withGroups(samples, most).every(({ group }) => group === undefined));
+});
+
+test('images of val that look alike are a group in val, with none of another split', () => {
+  const samples = Array.from({ length: 8 }, (_, i): Sample => ({
+    ...sampleOf(`hash ${i}`, i % 2),
+    split: i < 4 ? 'train' : i < 7 ? 'val' : 'test',
+  }));
+  const pairs = [
+    [0, 4],
+    [4, 6],
+    [6, 7],
+  ].map(([a, b]) => ({ first: samples[a!]!, second: samples[b!]!, samePixels: true }));
+  assert.deepEqual(
+    groupMeasured(samples, pairs).map(({ group }) => group),
+    samples.map((_, i) => (i === 4 || i === 6 ? 'hash 4' : undefined)),
+  );
 });
 
 test('doctor names what looks alike, and remembers it; a training keeps it together', async (t) => {

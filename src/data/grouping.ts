@@ -1,6 +1,6 @@
-import { findAlike, withGroups } from './alike.js';
+import { findAlike, withGroups, type Alike } from './alike.js';
 import { makeFingerprints, type PrepareOptions } from './prepare.js';
-import type { Dataset } from './sample.js';
+import type { Dataset, Sample, Split } from './sample.js';
 import { heldOutOf, type SelectionOptions } from './split.js';
 
 /**
@@ -20,4 +20,20 @@ export async function groupAlike(
   if (pairs.length === 0) return dataset;
   const grouped = new Map(withGroups(labels, pairs).map((sample) => [sample.path, sample]));
   return { ...dataset, samples: dataset.samples.map((sample) => grouped.get(sample.path) ?? sample) };
+}
+
+/**
+ * Samples of which those of each measured split know what looks alike within it, by pairs that were found: they stay
+ * where they are, but count once (`effectiveCount`). Those that know it already keep it.
+ */
+export function groupMeasured(samples: readonly Sample[], pairs: readonly Alike[]): Sample[] {
+  const grouped = (['val', 'test'] as const).flatMap((split: Split) => {
+    const measured = samples.filter((sample) => sample.split === split);
+    const within = pairs.filter(({ first, second }) => first.split === split && second.split === split);
+    return within.length === 0 || measured.some(({ group }) => group !== undefined)
+      ? []
+      : withGroups(measured, within).map((sample): [string, Sample] => [sample.path, sample]);
+  });
+  const known = new Map(grouped);
+  return samples.map((sample) => known.get(sample.path) ?? sample);
 }

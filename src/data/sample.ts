@@ -79,6 +79,18 @@ export interface Sample {
 export const pathOf = ({ source, path }: Pick<Sample, 'source' | 'path'>): string =>
   source.kind === 'file' ? source.path : path;
 
+/** What it shares with copies and images that look alike. */
+export const groupOf = ({ group, hash }: Pick<Sample, 'group' | 'hash'>): string => group ?? hash;
+
+/** The group of each sample, where it shares it with another of them; undefined: it is alone. */
+export function sharedGroups(samples: readonly Pick<Sample, 'group' | 'hash'>[]): (string | undefined)[] {
+  const groups = samples.map(groupOf);
+  const seen = new Set<string>(),
+    shared = new Set<string>();
+  for (const group of groups) (seen.has(group) ? shared : seen).add(group);
+  return groups.map((group) => (shared.has(group) ? group : undefined));
+}
+
 /** A file that cannot be used, and why. */
 export interface Unreadable {
   readonly path: string;

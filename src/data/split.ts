@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PupilError } from '../errors.js';
 import { dealFolds, foldCount } from './folds.js';
-import { isLabelled, type Dataset, type Sample } from './sample.js';
+import { groupOf, isLabelled, type Dataset, type Sample } from './sample.js';
 
 export interface SelectionOptions {
   /** Which labels `labelsPerClass` keeps depends on it; held-out images do not. */
@@ -12,7 +12,10 @@ export interface SelectionOptions {
   readonly labelsPerClass?: number;
   /** Share of the training labels that is held out; default 0.2. */
   readonly holdout?: number;
-  /** Below this number of labels that may be measured on (`measurable`) selection is k-fold; default 200. */
+  /**
+   * Below this number of labels that may be measured on (`measurable`) selection is k-fold; default 200. Copies and
+   * images that look alike count once.
+   */
   readonly foldsBelow?: number | undefined;
   /** Folds; default 5, at most the labels of the largest class. */
   readonly folds?: number;
@@ -47,9 +50,6 @@ export interface SelectionSplit {
 export function contentFraction(hash: string, salt: string): number {
   return createHash('sha256').update(`${salt} ${hash}`).digest().readUInt32BE(0) / 0x100000000;
 }
-
-/** What it shares with copies and images that look alike. */
-const groupOf = ({ group, hash }: Sample): string => group ?? hash;
 
 /**
  * Labelled samples class by class; copies of one content, and images that look alike (`group`), form
@@ -93,6 +93,9 @@ export function measurable(samples: readonly Sample[]): readonly Sample[] {
 /** Whether no model chose the image because it was sure of it. */
 export const isFair = ({ accepted, drawn }: Pick<Sample, 'accepted' | 'drawn'>): boolean =>
   accepted !== true || drawn === true;
+
+/** How many different images there are: copies and what looks alike count once. */
+export const different = (samples: readonly Sample[]): number => new Set(samples.map(groupOf)).size;
 
 /**
  * Holds out about `share` of each class: the contents whose hash falls below it, so that an image
@@ -187,7 +190,7 @@ export function neverHeldOut({ train, selection }: SelectionSplit): number[] {
 /**
  * What is learned from, selected on and reported. val/ is for selection and test/ for reporting;
  * without val/, or with `reportOnVal`, selection uses labelled training images only, of those that are `measurable`:
- * k folds below 200 of them, otherwise a stratified 20%.
+ * k folds below 200 different ones, otherwise a stratified 20%.
  */
 export function selectionSplit(dataset: Dataset, options: SelectionOptions): SelectionSplit {
   const { seed, reportOnVal = false, labelsPerClass, holdout = 0.2, foldsBelow = 200, folds = 5 } = options;
@@ -213,7 +216,7 @@ export function selectionSplit(dataset: Dataset, options: SelectionOptions): Sel
   const rest = { unlabelled, report };
   if (val.length > 0 && !reportOnVal) return { train, selection: { kind: 'val', samples: val }, ...rest };
   const among = measurable(train);
-  if (among.length >= foldsBelow) {
+  if (different(among) >= foldsBelow) {
     const { train: kept, selection } = holdOut(train, holdout, among);
     if (selection.length === 0) return { train, selection: { kind: 'none' }, ...rest };
     const held = new Set(selection.map(({ hash }) => hash));

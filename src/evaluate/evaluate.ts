@@ -3,7 +3,7 @@ import { createEvaluationLoader } from '../data/loader.js';
 import { assertData, openDataset } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
-import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
+import { sharedGroups, type Dataset, type Sample, type Split, type Unreadable } from '../data/sample.js';
 import { isFair } from '../data/split.js';
 import { evaluationTarget } from '../data/target.js';
 import { shown } from '../arguments.js';
@@ -13,7 +13,7 @@ import type { Image } from '../image/image.js';
 import { checkOptions, type Given } from '../options/option.js';
 import { measureOptions } from '../options/tools.js';
 import { inBatchesOf, meanRow, stack, tenViews, type Classifier } from './classifier.js';
-import { argmax, assertFinite, measure } from './metrics.js';
+import { argmax, assertFinite, effectiveCount, independence, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
 /** What evaluation needs of a classifier. */
@@ -205,31 +205,43 @@ export function summarise(
   };
 }
 
-/** How measured images came to their labels. */
+/** How measured images came to their labels, and which of them are copies of others. */
 export interface Origins {
   /** Suggested by a model and accepted, but for those drawn at random. */
   readonly accepted: number;
   /** Drawn at random, and how many of these the model is right about. */
   readonly drawn: number;
   readonly right: number;
+  /** As how many independent images all count, and those drawn (`effectiveCount`). */
+  readonly independent: number;
+  readonly drawnIndependent: number;
 }
 
 /** `answers`: logits or probabilities [samples, classes]. */
 export function originsOf(samples: readonly Sample[], answers: Float32Array): Origins {
   const classes = answers.length / samples.length;
   const drawn = [...samples.keys()].filter((row) => samples[row]!.drawn === true);
+  const groups = sharedGroups(samples);
   return {
     accepted: samples.filter((sample) => !isFair(sample)).length,
     drawn: drawn.length,
     right: drawn.filter((row) => argmax(answers, row * classes, classes) === samples[row]!.label).length,
+    independent: effectiveCount(groups),
+    drawnIndependent: effectiveCount(drawn.map((row) => groups[row])),
   };
 }
 
 /** The metrics with what their images' origins make of them. */
-export const withOrigins = (metrics: Metrics, { accepted, drawn, right }: Origins): Metrics => ({
+export const withOrigins = (
+  metrics: Metrics,
+  { accepted, drawn, right, independent, drawnIndependent }: Origins,
+): Metrics => ({
   ...metrics,
+  ...independence(metrics.count, independent),
   ...(accepted > 0 ? { accepted } : {}),
-  ...(drawn > 0 && drawn < metrics.count ? { drawn: { top1: right / drawn, count: drawn } } : {}),
+  ...(drawn > 0 && drawn < metrics.count
+    ? { drawn: { top1: right / drawn, count: drawn, ...independence(drawn, drawnIndependent) } }
+    : {}),
 });
 
 /** Logits whose softmax are these probabilities: metrics then speak of what the model really says. */
@@ -240,16 +252,20 @@ const resultsOf = (
   labels: readonly string[],
   samples: readonly Sample[],
   { logits, probabilities }: Outputs,
-): ImageResult[] =>
-  samples.map(({ path, label }, i) => {
+): ImageResult[] => {
+  const groups = sharedGroups(samples);
+  return samples.map(({ path, label }, i) => {
     const predicted = argmax(logits, i * labels.length, labels.length);
+    const group = groups[i];
     return {
       path,
       label: labels[label]!,
       predicted: labels[predicted]!,
       confidence: probabilities[i * labels.length + predicted]!,
+      ...(group === undefined ? {} : { group }),
     };
   });
+};
 
 /** The labelled samples of a split. Throws `bad-data` when there are none. */
 export function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sample[] {

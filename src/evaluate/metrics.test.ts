@@ -6,6 +6,8 @@ import {
   expectedCalibrationError,
   fitTemperature,
   isBetterThanChance,
+  effectiveCount,
+  independence,
   meanInterval,
   measure,
   shareInterval,
@@ -109,6 +111,29 @@ test('intervals are those of Student t', () => {
   // 20 degrees of freedom: 2.086.
   const many = meanInterval(Array.from({ length: 21 }, (_, i) => i));
   close(many.interval, 2.086 * Math.sqrt(38.5 / 21), 0.01);
+});
+
+test('60 images, each four times, are worth 60: in shares, in means and beside chance', () => {
+  const names = Array.from({ length: 60 }, (_, i) => `image ${i}`),
+    copies = [...names, ...names, ...names, ...names];
+  assert.equal(effectiveCount(names), 60);
+  assert.equal(effectiveCount(names.map(() => undefined)), 60);
+  assert.equal(effectiveCount(copies), 60);
+  // 4 and 1: 5^2 / (4^2 + 1).
+  assert.equal(effectiveCount(['a', 'a', undefined, 'a', 'a']), 25 / 17);
+  assert.equal(effectiveCount([]), 0);
+  assert.deepEqual([independence(60, 60), independence(240, 60)], [{}, { independent: 60 }]);
+  const values = names.map((_, i) => Number(i % 3 === 0) - Number(i % 7 === 0)),
+    four = [...values, ...values, ...values, ...values];
+  const [alone, grouped] = [meanInterval(values), meanInterval(four, copies)];
+  close(grouped.mean, alone.mean, 1e-12);
+  close(grouped.interval, alone.interval, 1e-12);
+  assert.ok(meanInterval(four).interval < 0.51 * alone.interval, 'half as wide, taken for 240');
+  assert.deepEqual(meanInterval(values, names), alone, 'the same bits without copies');
+  assert.ok(Number.isNaN(meanInterval([1, 0], ['a', 'a']).interval), 'one image, twice');
+  // 7 of 10 images, each four times, are no surer than 7 of 10.
+  assert.equal(isBetterThanChance(28, 40, 2), true);
+  assert.equal(isBetterThanChance(28, 40, 2, 10), false);
 });
 
 test('more right answers than chance: two standard deviations of guessing', () => {

@@ -239,6 +239,41 @@ export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, 
   return Math.exp((low + high) / 2);
 }
 
+/**
+ * How many independent images tell as much as images of which some are copies of others, or nearly so: n^2 / sum m^2
+ * for n images in groups of m, which is n where all differ (Kish 1965, "Survey Sampling": the effective size of a
+ * sample of clusters whose members are all alike). `groups`: that of each image, undefined for one that is alone.
+ */
+export function effectiveCount(groups: Iterable<string | undefined>): number {
+  const tally = createEffectiveCount();
+  for (const group of groups) tally.add(group);
+  return tally.result();
+}
+
+/** `effectiveCount` of images that come one at a time; remembers the groups alone. */
+export function createEffectiveCount() {
+  const sizes = new Map<string, number>();
+  let count = 0,
+    squares = 0;
+  return {
+    add(group: string | undefined): void {
+      const before = group === undefined ? 0 : (sizes.get(group) ?? 0);
+      if (group !== undefined) sizes.set(group, before + 1);
+      count++;
+      squares += 2 * before + 1;
+    },
+    result: (): number => (count === 0 ? 0 : (count * count) / squares),
+  };
+}
+
+/** How many independent images a measurement on `count` of them is worth. */
+export const independentOf = ({ count, independent = count }: Pick<Metrics, 'count' | 'independent'>): number =>
+  independent;
+
+/** `independent` of metrics on so many images, where it is fewer than they are. */
+export const independence = (count: number, independent: number): Pick<Metrics, 'independent'> =>
+  independent < count ? { independent } : {};
+
 /** The 95% interval of a share of `count` (Wilson 1927), which ends at 0 or 1 where none or all are. NaN for none. */
 export function wilson(share: number, count: number): [low: number, high: number] {
   const z = 1.96,
@@ -250,7 +285,7 @@ export function wilson(share: number, count: number): [low: number, high: number
 }
 
 /**
- * Half-width of an interval around a share of `count` images that holds its 95% interval (Wilson 1927): not
+ * Half-width of an interval around a share of `count` independent images that holds its 95% interval (Wilson 1927): not
  * zero where none or all of them are right. NaN for no images.
  */
 export function shareInterval(share: number, count: number): number {
@@ -259,33 +294,44 @@ export function shareInterval(share: number, count: number): number {
 }
 
 /**
- * Mean and half-width of the 95% interval of the mean (Student's t) over a few measurements, such
- * as seeds.
+ * Mean and half-width of the 95% interval of the mean (Student's t) over measurements, such as seeds or images. Those
+ * with a common group in `groups` are of copies: the mean is over all, its variance that of the groups' sums about it
+ * (Kish 1965, the ratio mean of clusters).
  */
-export function meanInterval(values: readonly number[]): { readonly mean: number; readonly interval: number } {
-  const n = values.length;
-  const mean = values.reduce((a, b) => a + b, 0) / n;
+export function meanInterval(
+  values: readonly number[],
+  groups: readonly (string | undefined)[] = [],
+): { readonly mean: number; readonly interval: number } {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const sums = new Map<string | number, number>();
+  for (const [i, value] of values.entries()) {
+    const group = groups[i] ?? i;
+    sums.set(group, (sums.get(group) ?? 0) + (value - mean));
+  }
+  const n = sums.size;
   if (n < 2) return { mean, interval: NaN };
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  let squares = 0;
+  for (const sum of sums.values()) squares += sum ** 2;
+  const variance = squares / (n - 1);
   // 97.5% quantiles of Student's t for 1 to 10 degrees of freedom; beyond, Cornish-Fisher's first
   // terms.
   const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
   const quantile = table[n - 2] ?? 1.96 + 2.37 / (n - 1) + 2.82 / (n - 1) ** 2;
-  return { mean, interval: quantile * Math.sqrt(variance / n) };
+  return { mean, interval: quantile * Math.sqrt(variance / (values.length ** 2 / n)) };
 }
 
 /**
  * Whether so many right answers are more than guessing gives: above its mean by two standard
- * deviations. Where there are too few images to tell, they are taken for it.
+ * deviations. Where there are too few images to tell, they are taken for it. `independent`: as how many they count.
  */
-export function isBetterThanChance(right: number, count: number, classes: number): boolean {
+export function isBetterThanChance(right: number, count: number, classes: number, independent = count): boolean {
   const chance = 1 / classes;
-  return count < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / count);
+  return independent < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / independent);
 }
 
 /** The same, but of too few images to tell they have to be more than guessing gives on average. */
-export const showsMoreThanChance = (right: number, count: number, classes: number): boolean =>
-  right * classes > count && isBetterThanChance(right, count, classes);
+export const showsMoreThanChance = (right: number, count: number, classes: number, independent = count): boolean =>
+  right * classes > count && isBetterThanChance(right, count, classes, independent);
 
 /**
  * How often a model is right whose answers are not measurably better than chance, in words: a model that guesses is one

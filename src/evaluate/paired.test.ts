@@ -33,6 +33,20 @@ test('the difference has its sign and its interval, which is not empty where bot
   assert.ok(same.interval[1] > 0.5, 'three images tell little');
 });
 
+test('copies count once: four of each image are compared as one of each', () => {
+  const [first, second] = answers(36, 2, 12, 3);
+  const four = <T>(values: readonly T[]): T[] => [...values, ...values, ...values, ...values];
+  const groups = first.map((_, i) => `image ${i}`);
+  const alone = comparePaired(first, second),
+    copied = comparePaired(four(first), four(second), four(groups));
+  assert.deepEqual(comparePaired(first, second, groups), alone);
+  assert.equal(copied.onlySecond, 48);
+  close(copied.gain, alone.gain, 1e-12);
+  close(copied.p, alone.p, 1e-12);
+  for (const end of [0, 1] as const) close(copied.interval[end], alone.interval[end], 1e-12);
+  assert.ok(comparePaired(four(first), four(second)).p < alone.p / 100);
+});
+
 test('the interval holds the true difference in about 95 of 100 samples', () => {
   const random = new Random(1, 'paired');
   for (const [both, first, second, n] of [

@@ -1,5 +1,5 @@
 /** Two classifiers on the same images. */
-import { wilson } from './metrics.js';
+import { effectiveCount, wilson } from './metrics.js';
 
 export interface PairedComparison {
   /** Images on which both are right, only the first, only the second, none. */
@@ -20,8 +20,15 @@ export interface PairedComparison {
   readonly p: number;
 }
 
-/** Compares which of the same images two classifiers are right on. At least one image. */
-export function comparePaired(first: readonly boolean[], second: readonly boolean[]): PairedComparison {
+/**
+ * Compares which of the same images two classifiers are right on. At least one image. `groups`: what copies among them
+ * share, by place; the interval and the test are those of as many independent images as they count for.
+ */
+export function comparePaired(
+  first: readonly boolean[],
+  second: readonly boolean[],
+  groups: readonly (string | undefined)[] = first.map(() => undefined),
+): PairedComparison {
   const count = (of: (a: boolean, b: boolean) => boolean): number => first.filter((a, i) => of(a, second[i]!)).length;
   const counts = {
     both: count((a, b) => a && b),
@@ -30,11 +37,15 @@ export function comparePaired(first: readonly boolean[], second: readonly boolea
     neither: count((a, b) => !a && !b),
   };
   const { onlyFirst, onlySecond } = counts;
+  const worth = effectiveCount(groups) / first.length;
+  const differing = onlyFirst + onlySecond,
+    tosses = effectiveCount(groups.filter((_, i) => first[i] !== second[i])),
+    heads = differing === 0 ? 0 : Math.min(onlyFirst, onlySecond) * (tosses / differing);
   return {
     ...counts,
     gain: (onlySecond - onlyFirst) / first.length,
-    interval: gainInterval(counts),
-    p: Math.min(1, 2 * fairCoin(Math.min(onlyFirst, onlySecond), onlyFirst + onlySecond)),
+    interval: gainInterval(counts, worth),
+    p: Math.min(1, 2 * fairCoin(Math.round(heads), Math.round(tosses))),
   };
 }
 
@@ -42,9 +53,11 @@ type Counts = Pick<PairedComparison, 'both' | 'onlyFirst' | 'onlySecond' | 'neit
 
 /**
  * The Wilson intervals of the two shares, put together with their correlation. Unlike the interval
- * of a mean it is wide where images are few and both are right on the same ones.
+ * of a mean it is wide where images are few and both are right on the same ones. `worth`: as how many independent ones
+ * each image counts.
  */
-function gainInterval({ both: a, onlyFirst: b, onlySecond: c, neither: d }: Counts): [number, number] {
+function gainInterval({ both, onlyFirst, onlySecond, neither }: Counts, worth: number): [number, number] {
+  const [a, b, c, d] = [worth * both, worth * onlyFirst, worth * onlySecond, worth * neither] as const;
   const n = a + b + c + d;
   const [p1, p2] = [(a + b) / n, (a + c) / n];
   const [low1, high1] = wilson(p1, n),

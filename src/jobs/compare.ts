@@ -7,7 +7,7 @@ import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { evaluate } from '../evaluate/evaluate.js';
 import { loadModel } from '../evaluate/load.js';
-import { shareInterval } from '../evaluate/metrics.js';
+import { effectiveCount, independence, independentOf, shareInterval } from '../evaluate/metrics.js';
 import { comparePaired, type PairedComparison } from '../evaluate/paired.js';
 import { Job } from '../job.js';
 import { checkOptions, knownTo, withSignal, type Asked } from '../options/option.js';
@@ -43,6 +43,8 @@ export interface Comparison extends PairedComparison {
 export interface CompareResult {
   /** Images that all were measured on. */
   readonly count: number;
+  /** As how many independent ones they count, in intervals and tests; absent: none is a copy of another. */
+  readonly independent?: number | undefined;
   /** In the order that they were given. */
   readonly runs: readonly ComparedRun[];
   /** Of each but the first. */
@@ -94,9 +96,11 @@ async function* compareAll(
   yield* assertComparable(all, paths);
   const rightOf = ({ images }: Answers): boolean[] =>
     paths.map((path) => images.get(path)!.predicted === images.get(path)!.label);
+  const groups = paths.map((path) => all.map(({ images }) => images.get(path)!.group).find((one) => one !== undefined));
+  const size = { count: paths.length, ...independence(paths.length, effectiveCount(groups)) };
   const runs = all.map((answers): ComparedRun => {
     const top1 = rightOf(answers).filter(Boolean).length / paths.length;
-    return { run: answers.run, top1, interval: shareInterval(top1, paths.length), learned: answers.learned };
+    return { run: answers.run, top1, interval: shareInterval(top1, independentOf(size)), learned: answers.learned };
   });
   const [first, ...others] = all as [Answers, ...Answers[]];
   const comparisons = others.map((other): Comparison => {
@@ -107,9 +111,9 @@ async function* compareAll(
         const [one, two] = [first.images.get(path)!, other.images.get(path)!];
         return { path, label: one.label, predicted: [one.predicted, two.predicted] as const };
       });
-    return { run: other.run, against: first.run, ...comparePaired(before, after), differences };
+    return { run: other.run, against: first.run, ...comparePaired(before, after, groups), differences };
   });
-  return { count: paths.length, runs, comparisons, seconds: (performance.now() - started) / 1000 };
+  return { ...size, runs, comparisons, seconds: (performance.now() - started) / 1000 };
 }
 
 /** Nothing is computed where runs have been measured already. */

@@ -1,6 +1,6 @@
 import { withSamples } from '../data/dataset.js';
 import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
-import { keepLabels, selectionSplit } from '../data/split.js';
+import { different, keepLabels, selectionSplit } from '../data/split.js';
 import { Random } from '../random.js';
 import type { Counts } from '../runs/expected.js';
 import type { TrainOptions } from '../runs/resolve.js';
@@ -25,7 +25,7 @@ export interface PartsOptions {
   readonly reportOn?: 'val' | 'test' | undefined;
   /** Where labels are too few to hold any out. */
   readonly folds: number;
-  /** Below how many labels they are; default 200. */
+  /** Below how many different labels they are; default 200. */
   readonly foldsBelow?: ((counts: Counts) => number | undefined) | undefined;
   /** Whether one fold is enough to measure on: the trainings are long. */
   readonly oneFold?: ((counts: Counts) => boolean) | undefined;
@@ -90,10 +90,16 @@ export function withUnlabelled(parts: readonly Part[], count: number, seed: numb
 /** Whether there are held-out images to choose on. */
 export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
 
-export const countsOf = ({ samples }: Dataset): Counts => ({
-  labelled: samples.filter(isLabelled).length,
-  unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
-});
+export function countsOf({ samples }: Dataset): Counts {
+  const labels = samples.filter(isLabelled),
+    labelled = labels.length,
+    distinct = different(labels);
+  return {
+    labelled,
+    unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
+    ...(distinct < labelled ? { different: distinct } : {}),
+  };
+}
 
 /** A path of something for a part: that of the whole with the part's name added. */
 export const pathFor = (part: Part, path: string): string => (part.folder === '' ? path : `${path}-${part.folder}`);

@@ -26,7 +26,7 @@ import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
 import { modeFor } from './learn/rungs.js';
-import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
+import { accuraciesOf, failureOf, omitRun, stageGain, type Stage } from './stages.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -177,7 +177,7 @@ function keepRecord(chain: Chain, { students, reportOn, mode }: Settled) {
         best = stages[kept];
       // Where nothing is held out there is nothing to choose on: all rounds are trained, and the
       // last student is the result.
-      const gain = best && canChoose(parts) ? pairedGain(best.right, stage.right) : undefined;
+      const gain = best && canChoose(parts) ? stageGain(best, stage) : undefined;
       const helped = gain && gain.mean > gain.interval;
       if (round === 0 && canChoose(parts)) assertTeaches(stage, dataset.classes.length, mode);
       stages.push(stage);
@@ -229,9 +229,9 @@ function endingOf(round: number, gain: Gain, { selection: { count } }: Stage, ke
 
 /** Throws `bad-data` for a teacher that is right no more often than chance. */
 function assertTeaches(stage: Stage, classes: number, mode: TrainOptions['mode']): void {
-  const { top1, count } = stage.selection;
+  const { top1, count, independent } = stage.selection;
   const right = Math.round(top1 * count);
-  if (isBetterThanChance(right, count, classes)) return;
+  if (isBetterThanChance(right, count, classes, independent)) return;
   const model = mode === 'scratch' ? 'from a pretrained model' : 'from another model';
   throw new PupilError(
     'bad-data',

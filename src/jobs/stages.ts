@@ -1,9 +1,9 @@
 /** One technique trained on every part of the data, and how two of them compare. */
-import type { Reported, RunResult } from '../artifact/formats.js';
+import type { Accuracy, Metrics, Reported, RunResult } from '../artifact/formats.js';
 import { dropCheckpoints } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
-import { meanInterval, shareInterval } from '../evaluate/metrics.js';
+import { effectiveCount, independence, independentOf, meanInterval, shareInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
 import type { StepsTime } from '../runs/context.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
@@ -23,8 +23,10 @@ export interface Stage {
   readonly result: TrainResult;
   /** Which selection images it is right on, by path, over all parts that decide. */
   readonly right: ReadonlyMap<string, boolean>;
-  /** On those images; the interval is that of a share of so many. */
-  readonly selection: { readonly top1: number; readonly interval: number; readonly count: number };
+  /** What copies among them, and those that look nearly the same, share; without those that are alone. */
+  readonly groups: Groups;
+  /** On those images; the interval is that of a share of so many, or of as many independent ones as they count for. */
+  readonly selection: Accuracy & { readonly count: number; readonly interval: number };
   readonly seconds: number;
   /** Those that a training of this session took beside its steps, in the mean; absent without one. */
   readonly beside?: number | undefined;
@@ -70,7 +72,8 @@ export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent,
   if (sharing) yield* shareParts(options, sharing, besides);
   else for (const part of parts) yield* trainPart(options, part, besides);
   const runs = new Map<string, string>(),
-    right = new Map<string, boolean>();
+    right = new Map<string, boolean>(),
+    groups = new Map<string, string>();
   let seconds = 0,
     completed: number | undefined,
     result: TrainResult | undefined;
@@ -82,22 +85,26 @@ export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent,
     seconds += result.seconds;
     if (result.completed !== undefined) completed = Math.min(completed ?? 1, result.completed);
     if (!part.decides) continue;
-    for (const image of (await runFiles.selection.read(out))!.images) right.set(image.path, image.right);
+    for (const image of (await runFiles.selection.read(out))!.images) {
+      right.set(image.path, image.right);
+      if (image.group !== undefined) groups.set(image.path, image.group);
+    }
   }
-  const count = right.size,
-    top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
-  const interval = count > 0 ? shareInterval(top1, count) : 0;
+  const top1 = [...right.values()].filter(Boolean).length / Math.max(right.size, 1),
+    independent = effectiveCount([...right.keys()].map((path) => groups.get(path))),
+    size = { count: right.size, ...independence(right.size, independent) };
   return {
     name,
     run: folder,
     runs,
     result: result!,
     right,
+    groups,
     // Several at once take no longer than one of them.
     seconds: sharing ? secondsBefore + (performance.now() - began) / 1000 : seconds,
     completed,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
-    selection: { top1, count, interval },
+    selection: { top1, ...size, interval: size.count > 0 ? shareInterval(top1, independentOf(size)) : 0 },
   };
 }
 
@@ -219,23 +226,41 @@ export function accuraciesOf(
   const test = result.test ?? (reportOn === 'val' ? result.val : undefined);
   return {
     selection: selection.count > 0 ? selection : undefined,
-    test: test && { top1: test.top1, count: test.count, split },
+    test: test && { top1: test.top1, ...sizeOf(test), split },
   };
 }
 
+/** On how many images, and as how many independent ones these count, where they are fewer. */
+const sizeOf = ({ count, independent }: Metrics): Pick<Metrics, 'count' | 'independent'> => ({
+  count,
+  ...independence(count, independent ?? count),
+});
+
 /** Which images, by a name, a model is right on, or in which share of several trainings. */
 type RightOn = ReadonlyMap<string, boolean | number>;
+
+/** What images that are copies share, by the name of each. */
+type Groups = ReadonlyMap<string, string>;
+
+/** How much more often one stage is right than another that was there before. */
+export const stageGain = (before: Stage, after: Stage): { mean: number; interval: number } =>
+  pairedGain(before.right, after.right, after.groups);
 
 /**
  * How much more often `after` is right than `before` on the same images: the mean difference with
  * its 95% interval.
  */
-export function pairedGain(before: RightOn, after: RightOn): { mean: number; interval: number } {
-  const differences = [...after].flatMap(([path, right]) => {
-    const was = before.get(path);
-    return was === undefined ? [] : [Number(right) - Number(was)];
-  });
-  const { mean, interval } = meanInterval(differences);
+export function pairedGain(
+  before: RightOn,
+  after: RightOn,
+  groups: Groups = new Map(),
+): { mean: number; interval: number } {
+  const both = [...after].filter(([path]) => before.has(path));
+  const differences = both.map(([path, right]) => Number(right) - Number(before.get(path)));
+  const { mean, interval } = meanInterval(
+    differences,
+    both.map(([path]) => groups.get(path)),
+  );
   return { mean, interval: Number.isNaN(interval) ? 1 : interval };
 }
 

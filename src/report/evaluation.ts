@@ -1,7 +1,7 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/words.js';
-import { besideChance, showsMoreThanChance, wilson } from '../evaluate/metrics.js';
+import { besideChance, effectiveCount, independentOf, showsMoreThanChance, wilson } from '../evaluate/metrics.js';
 import { percent } from './format.js';
 import { rangeText } from './intervals.js';
 
@@ -12,6 +12,8 @@ export interface Prediction {
   readonly predicted: number;
   /** Probability of the predicted class. */
   readonly confidence: number;
+  /** What it shares with copies among the images measured; absent: it is alone. */
+  readonly group?: string | undefined;
 }
 
 /**
@@ -69,17 +71,24 @@ export const easierThanOthers = ({ count, accepted = 0 }: Pick<Metrics, 'count' 
  */
 export function fairPart({ count, drawn }: Pick<Metrics, 'count' | 'drawn'>): string | undefined {
   if (drawn === undefined) return undefined;
+  const interval = rangeText(wilson(drawn.top1, independentOf(drawn)));
   return (
     `${drawn.count} of the ${count} were drawn at random among all images: on these the accuracy is ` +
-    `${percent(drawn.top1)} (95% interval ${rangeText(wilson(drawn.top1, drawn.count))}). The others were chosen ` +
-    'to be labelled, which makes them harder or easier than usual: expect on new images what was measured on those ' +
-    'drawn.'
+    `${percent(drawn.top1)} (95% interval ${interval}). The others were chosen to be labelled, which makes them ` +
+    'harder or easier than usual: expect on new images what was measured on those drawn.'
   );
 }
 
-/** What a person should know of how the images measured came by their labels, one line each. */
-export const aboutLabels = (measured: Pick<Metrics, 'count' | 'accepted' | 'drawn'>): string[] =>
-  [fairPart(measured), easierThanOthers(measured)].filter((line) => line !== undefined);
+/** That some of the images measured are copies of others; undefined: all differ. */
+export const aboutCopies = ({ count, independent }: Pick<Metrics, 'count' | 'independent'>): string | undefined =>
+  independent === undefined
+    ? undefined
+    : `Copies and near copies among them tell nothing new: in the interval these ${count} count as ` +
+      `${Math.round(independent)}.`;
+
+/** What a person should know of the images measured and how they came by their labels, one line each. */
+export const aboutImages = (measured: Pick<Metrics, 'count' | 'independent' | 'accepted' | 'drawn'>): string[] =>
+  [aboutCopies(measured), fairPart(measured), easierThanOthers(measured)].filter((line) => line !== undefined);
 
 /**
  * What a person should know of an evaluation that shows no more than chance does; undefined: it shows more. A model
@@ -88,16 +97,17 @@ export const aboutLabels = (measured: Pick<Metrics, 'count' | 'accepted' | 'draw
 export function aboutChance({
   top1,
   count,
+  independent,
   confusion,
   classes,
-}: Pick<Evaluation, 'top1' | 'count' | 'confusion' | 'classes'>): string | undefined {
+}: Pick<Evaluation, 'top1' | 'count' | 'independent' | 'confusion' | 'classes'>): string | undefined {
   const measured = confusion.filter((row) => row.some((n) => n > 0)).length;
   if (measured < 2) return undefined;
   const called = classes.filter((_, c) => confusion.some((row) => row[c]! > 0));
   if (called.length === 1)
     return `Every image is called ${called[0]}: the accuracy is the share that ${called[0]} has among them.`;
   const right = Math.round(top1 * count);
-  if (showsMoreThanChance(right, count, classes.length)) return undefined;
+  if (showsMoreThanChance(right, count, classes.length, independent)) return undefined;
   return `It is ${besideChance(right, count, classes.length, 'of these')}.`;
 }
 
@@ -154,22 +164,26 @@ export interface ReliabilityBin {
 
 /** Predictions in tenths of confidence (a reliability diagram: Niculescu-Mizil and Caruana 2005). */
 export function reliability({ predictions }: Pick<Evaluation, 'predictions'>): ReliabilityBin[] {
-  const bins = Array.from({ length: 10 }, () => ({ confidence: 0, right: 0, count: 0 }));
-  for (const { confidence, label, predicted } of predictions) {
+  const bins = Array.from({ length: 10 }, () => ({
+    ...{ confidence: 0, right: 0, count: 0 },
+    groups: [] as (string | undefined)[],
+  }));
+  for (const { confidence, label, predicted, group } of predictions) {
     const bin = bins[Math.min(9, Math.floor(10 * confidence))];
     if (bin === undefined) continue; // no number, or none from 0 to 1
     bin.confidence += confidence;
     bin.right += label === predicted ? 1 : 0;
     bin.count++;
+    bin.groups.push(group);
   }
-  return bins.flatMap(({ confidence, right, count }) =>
+  return bins.flatMap(({ confidence, right, count, groups }) =>
     count === 0
       ? []
       : [
           {
             confidence: confidence / count,
             accuracy: right / count,
-            interval: wilson(right / count, count),
+            interval: wilson(right / count, effectiveCount(groups)),
             count,
           },
         ],

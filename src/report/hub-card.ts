@@ -1,9 +1,9 @@
 /** The model card of a repository on the Hugging Face hub: its README.md. */
 import type { Metrics } from '../artifact/formats.js';
-import { wilson } from '../evaluate/metrics.js';
+import { independentOf, wilson } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
-import { aboutLabels, measuredOn } from './evaluation.js';
+import { aboutImages, measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
 import { rangeText } from './intervals.js';
 import { objectOf, optionalNumberOf } from './json.js';
@@ -13,6 +13,7 @@ import { cardBody, escaped, type CardPart } from './model-card.js';
 export interface Measured {
   readonly top1: number;
   readonly count: number;
+  readonly independent?: number | undefined;
   readonly accepted?: number | undefined;
   readonly drawn?: Metrics['drawn'];
   /** `test`, `val`, or what else was held out. */
@@ -30,8 +31,10 @@ export interface HubCardContents {
 }
 
 function drawnIn(value: unknown): Metrics['drawn'] {
-  const { top1, count } = objectOf(value);
-  return typeof top1 === 'number' && typeof count === 'number' && count > 0 ? { top1, count } : undefined;
+  const { top1, count, independent } = objectOf(value);
+  return typeof top1 === 'number' && typeof count === 'number' && count > 0
+    ? { top1, count, independent: optionalNumberOf(independent) }
+    : undefined;
 }
 
 /** The accuracy in the provenance of a model file; undefined where nothing was measured. */
@@ -42,20 +45,27 @@ export function measuredIn(provenance: Readonly<Record<string, unknown>>): Measu
     ['val', 'val'],
     ['selection', 'held out of train'],
   ] as const) {
-    const { top1, count, accepted, drawn } = objectOf(metrics[name]);
+    const { top1, count, independent, accepted, drawn } = objectOf(metrics[name]);
     if (typeof top1 === 'number' && typeof count === 'number')
-      return { top1, count, split, accepted: optionalNumberOf(accepted), drawn: drawnIn(drawn) };
+      return {
+        ...{ top1, count, split },
+        independent: optionalNumberOf(independent),
+        accepted: optionalNumberOf(accepted),
+        drawn: drawnIn(drawn),
+      };
   }
   return undefined;
 }
 
 /** What was measured, in a line. */
-export const measuredLine = ({ top1, count, split, accepted, drawn }: Measured): string =>
-  [
-    `Accuracy ${percent(top1)} (95% interval ${rangeText(wilson(top1, count))}) on ${short(count)} ` +
+export const measuredLine = (measured: Measured): string => {
+  const { top1, count, split } = measured;
+  return [
+    `Accuracy ${percent(top1)} (95% interval ${rangeText(wilson(top1, independentOf(measured)))}) on ${short(count)} ` +
       `${measuredOn(split)}.`,
-    ...aboutLabels({ count, accepted, drawn }),
+    ...aboutImages(measured),
   ].join(' ');
+};
 
 /** JSON's texts are YAML's. */
 const yaml = (text: string): string => (/^[A-Za-z][\w./-]*$/.test(text) ? text : JSON.stringify(text));

@@ -25,10 +25,15 @@ export interface IntervalRow {
 
 /** An accuracy of a file, undefined without a number. */
 export function accuracyOf(value: unknown): Accuracy | undefined {
-  const { top1, interval, count } = objectOf(value);
+  const { top1, interval, count, independent } = objectOf(value);
   return Number.isNaN(numberOf(top1))
     ? undefined
-    : { top1: numberOf(top1), interval: optionalNumberOf(interval), count: optionalNumberOf(count) };
+    : {
+        top1: numberOf(top1),
+        interval: optionalNumberOf(interval),
+        count: optionalNumberOf(count),
+        independent: optionalNumberOf(independent),
+      };
 }
 
 /** An accuracy on images that decide nothing, undefined without a number. */
@@ -50,8 +55,13 @@ export function gainOf(value: unknown): Gain | undefined {
  * The 95% interval of an accuracy: of one on so many images, which is far from symmetric where these are few, that of
  * their share (`wilson`); else the half-width that was written, within 0 and 1. Undefined where neither is known.
  */
-export function rangeOf({ top1, interval, count }: Accuracy): [low: number, high: number] | undefined {
-  if (count !== undefined && count > 0 && top1 >= 0 && top1 <= 1) return wilson(top1, count);
+export function rangeOf({
+  top1,
+  interval,
+  count,
+  independent = count,
+}: Accuracy): [low: number, high: number] | undefined {
+  if (independent !== undefined && independent > 0 && top1 >= 0 && top1 <= 1) return wilson(top1, independent);
   return interval === undefined || !Number.isFinite(interval)
     ? undefined
     : [Math.max(0, top1 - interval), Math.min(1, top1 + interval)];
@@ -78,10 +88,10 @@ export function numbersNote(
 ): string {
   if (items.every(({ selection }) => selection === undefined))
     return 'No images were held out, so nothing was compared.';
-  const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
+  const { count, independent } = items.find(({ selection }) => selection?.count !== undefined)?.selection ?? {};
   return (
     `Accuracy on ${count === undefined ? 'the' : `the ${short(count)}`} held-out images that decide what is kept, ` +
-    'with its 95% interval.' +
+    `with its 95% interval.${independent === undefined ? '' : ` Copies and near copies among them count once there.`}` +
     (items.some(({ gain }) => gain) ? ' Small print: percentage points above the best so far.' : '')
   );
 }

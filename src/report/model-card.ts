@@ -1,10 +1,10 @@
 /** A model card (Mitchell et al. 2019): what somebody has to know who is given the model. */
 import { counted, list } from '../data/dataset.js';
-import { wilson } from '../evaluate/metrics.js';
+import { independentOf, wilson } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
 import {
   aboutChance,
-  aboutLabels,
+  aboutImages,
   alsoDecided,
   confusions,
   hasAllClasses,
@@ -110,7 +110,8 @@ function describeTraining({ config, learned }: CardContents): string[] {
 
 function describeEvaluation({ config, evaluation }: CardContents): string[] {
   if (evaluation === undefined) return ['Not measured: no labelled image was held out.'];
-  const { top1, balanced, count, split, ece, classes, perClass, calibration } = evaluation;
+  const { top1, balanced, count, split, ece, classes, perClass, calibration } = evaluation,
+    interval = wilson(top1, independentOf(evaluation));
   const measured = classes
     .flatMap(
       (name) =>
@@ -121,9 +122,9 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     )
     .sort((a, b) => a[1].recall - b[1].recall);
   return [
-    `Accuracy ${percent(top1)} (95% interval ${rangeText(wilson(top1, count))}) on ${short(count)} ` +
+    `Accuracy ${percent(top1)} (95% interval ${rangeText(interval)}) on ${short(count)} ` +
       `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${percent(balanced)}` : ''}.`,
-    ...aboutLabels(evaluation),
+    ...aboutImages(evaluation),
     ...[notMeasured(evaluation), aboutChance(evaluation), alsoDecided(config, evaluation)].filter(
       (line) => line !== undefined,
     ),

@@ -5,7 +5,7 @@ import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
 import {
   aboutChance,
-  aboutLabels,
+  aboutImages,
   alsoDecided,
   measuredOn,
   reliability,
@@ -84,9 +84,10 @@ export function sectionsOf(contents: PageContents): Section[] {
 const section = <T>(title: string, value: T | undefined, blocks: (value: T) => readonly Block[]): Section[] =>
   value === undefined ? [] : [{ title, blocks: blocks(value) }];
 
-function accuracyFigure(title: string, { top1, count }: Pick<Metrics, 'top1' | 'count'>, of = ''): Figure {
+function accuracyFigure(title: string, measured: NonNullable<Metrics['drawn']>, of = ''): Figure {
+  const { top1, count } = measured;
   const wrong = count - Math.round(top1 * count);
-  const range = rangeOf({ top1, count });
+  const range = rangeOf(measured);
   const interval = range === undefined ? '' : `; 95% interval ${rangeText(range)}`;
   return [title, percent(top1), `${wrong} of ${short(count)}${of} wrong${interval}`];
 }
@@ -106,7 +107,7 @@ function headline({ config, seconds, evaluation, history, modelBytes, mistakes }
   const text = [
     evaluation &&
       `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`,
-    ...(evaluation ? aboutLabels(evaluation) : []),
+    ...(evaluation ? aboutImages(evaluation) : []),
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
     evaluation && notMeasured(evaluation),

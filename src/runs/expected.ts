@@ -8,7 +8,13 @@ import type { Settings } from './resolve.js';
 export interface Counts {
   readonly labelled: number;
   readonly unlabelled: number;
+  /** How many of the labelled ones are different, where some are copies or look nearly the same; absent: all. */
+  readonly different?: number | undefined;
 }
+
+/** How many labels tell something of their own: what few or many labels decide counts these. */
+export const labelsOf = ({ labelled, different = labelled }: Pick<Counts, 'labelled' | 'different'>): number =>
+  different;
 
 /** What takes how long. */
 export interface Measured {

@@ -3,7 +3,7 @@ import { exportModel } from '../artifact/export.js';
 import type { AlikeFile, AlikeImage, LearnedFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { PreparedImages } from '../data/prepare.js';
-import type { Sample } from '../data/sample.js';
+import { sharedGroups, type Sample } from '../data/sample.js';
 import {
   run as runClassifier,
   originsOf,
@@ -185,8 +185,8 @@ function writeModel(
   { val, test }: Evaluations,
   { run, settings }: Pick<RunContext, 'run' | 'settings'>,
 ): Promise<void> {
-  const brief = ({ top1, loss, ece, count, accepted, drawn }: Metrics): object => {
-    return { top1, loss, ece, count, accepted, drawn };
+  const brief = ({ top1, loss, ece, count, independent, accepted, drawn }: Metrics): object => {
+    return { top1, loss, ece, count, independent, accepted, drawn };
   };
   const bytes = exportModel(model, {
     technique: settings.technique === defaultTechnique ? settings.mode : settings.technique,
@@ -232,10 +232,12 @@ async function writeEvaluation(
       refused: shown.refused,
       calibration: labels.length > 0 ? { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece } : undefined,
     });
+  const groups = sharedGroups(samples);
   await runFiles.selection.write(run.path, {
     images: samples.map(({ path }, row) => ({
       path,
       right: argmax(logits, row * classes.length, classes.length) === labels[row],
+      group: groups[row],
       loss: crossEntropy(
         logits.subarray(row * classes.length, (row + 1) * classes.length),
         [labels[row]!],

@@ -12,7 +12,7 @@ import { isReadByPieces } from '../data/shard-order.js';
 import { counted } from '../data/words.js';
 import { pathOf, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
-import { groupAlike } from '../data/grouping.js';
+import { groupAlike, groupMeasured } from '../data/grouping.js';
 import { neverHeldOut, selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
@@ -145,7 +145,8 @@ export async function* prepareRunImages(
   for (const { path } of fresh) pool.told.add(path);
   for (const { message } of unreadableProblem(fresh)) yield { type: 'warning', message };
   if (labels) assertTrainable(decoded);
-  const alike = await alikeAcross([...needed, ...learned], pool);
+  const pairs = await labelledAlike([...needed, ...learned], pool),
+    alike = pairs.filter(isAcross);
   for (const { message } of alikeProblems(alike, dataset.classes)) yield { type: 'warning', message };
   const readable = readableSplit(split, new Set(corrupt.map(({ path }) => path)));
   const unmeasured = neverHeldOut(readable);
@@ -156,7 +157,7 @@ export async function* prepareRunImages(
     dataset: decoded.dataset,
     split: readable,
     alike,
-    evaluation: evaluation!,
+    evaluation: { ...evaluation!, samples: groupMeasured(evaluation!.samples, pairs) },
     training,
     unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
     view: view !== input && training ? view : undefined,
@@ -214,12 +215,13 @@ const oneLabelOf = (labels: readonly number[], classes: readonly string[]): stri
   `${list(labels.map((label) => classes[label]!))}: one label, which is never held out: accuracy is that of the ` +
   'other classes alone, and confidences are lowered; give two labels or more of each class';
 
-/** Labelled images in two splits that look alike, as far as fingerprints are known. */
-async function alikeAcross(samples: readonly Sample[], { fingerprints }: Pool): Promise<Alike[]> {
-  const labelled = samples.filter(({ split }) => split !== 'unlabelled');
-  const pairs = await findAlike(labelled, (hash) => fingerprints.get(hash), fingerprints.neighbours);
-  return pairs.filter(isAcross);
-}
+/** Labelled images that look alike, as far as fingerprints are known. */
+const labelledAlike = (samples: readonly Sample[], { fingerprints }: Pool): Promise<Alike[]> =>
+  findAlike(
+    samples.filter(({ split }) => split !== 'unlabelled'),
+    (hash) => fingerprints.get(hash),
+    fingerprints.neighbours,
+  );
 
 /** Each file once. */
 const distinct = (files: readonly Unreadable[]): Unreadable[] => [

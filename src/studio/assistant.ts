@@ -362,7 +362,7 @@ class Beside implements StudioAssistant {
     const drawn = labels.filter(({ id, label }) => sample.has(id) && classes.includes(label));
     const left = this.#options.images.samples.reduce((sum, _, id) => sum + Number(this.#isFree(id)), 0);
     return estimateOf(
-      drawn.map(({ id, label }) => ({ label, said: said.get(id) })),
+      drawn.map(({ id, label }) => ({ label, said: said.get(id), group: this.#options.images.samples[id]?.hash })),
       left,
     );
   }

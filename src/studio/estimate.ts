@@ -1,5 +1,5 @@
 /** What of the images a person is asked to label, and the accuracy that can be told from the answers. */
-import { wilson } from '../evaluate/metrics.js';
+import { effectiveCount, wilson } from '../evaluate/metrics.js';
 import type { Assistant, Proposal } from './protocol.js';
 
 /** One proposal in so many is drawn at random: these are what the estimate is measured on. */
@@ -70,21 +70,23 @@ export interface Drawn {
   readonly label: string;
   /** undefined: it looked like no class, which counts as wrong. */
   readonly said: string | undefined;
+  /** What it shares with copies; absent: it has none. */
+  readonly group?: string | undefined;
 }
 
 /** Half widths of an interval that a person may want next, as shares. */
 const halfWidths = [0.15, 0.1, 0.05, 0.03];
 
 /** How many more images narrow the interval to the next of these, as long as the accuracy stays and `left` are left. */
-function narrowerThan(accuracy: number, images: number, left: number): Estimate['narrower'] {
+function narrowerThan(accuracy: number, independent: number, left: number): Estimate['narrower'] {
   const halfOf = (count: number): number => {
     const [low, high] = wilson(accuracy, count);
     return (high - low) / 2;
   };
-  const within = halfWidths.find((half) => half < halfOf(images));
-  if (within === undefined || halfOf(images + left) > within) return null;
+  const within = halfWidths.find((half) => half < halfOf(independent));
+  if (within === undefined || halfOf(independent + left) > within) return null;
   let more = 1;
-  while (halfOf(images + more) > within) more++;
+  while (halfOf(independent + more) > within) more++;
   return { images: more, within };
 }
 
@@ -98,5 +100,10 @@ export function estimateOf(drawn: readonly Drawn[], left = 0): Assistant['estima
   const { length: images } = drawn;
   if (images === 0) return null;
   const accuracy = drawn.filter(({ label, said }) => said === label).length / images;
-  return { accuracy, interval: wilson(accuracy, images), images, narrower: narrowerThan(accuracy, images, left) };
+  const independent = effectiveCount(drawn.map(({ group }) => group));
+  return {
+    ...{ accuracy, images },
+    interval: wilson(accuracy, independent),
+    narrower: narrowerThan(accuracy, independent, left),
+  };
 }

@@ -2,7 +2,7 @@
 import { startThread, type Thread } from '../threads/thread.js';
 import { runFiles } from '../artifact/run-files.js';
 import { PupilError } from '../errors.js';
-import { wilson } from '../evaluate/metrics.js';
+import { independentOf, wilson } from '../evaluate/metrics.js';
 import { compare } from '../jobs/compare.js';
 import { easierThanOthers, fairPart } from '../report/evaluation.js';
 import type { StudioAssistant } from './assistant.js';
@@ -39,11 +39,15 @@ export function openRunLook({ images, labels, assistant, runs }: RunLookOptions)
         throw new PupilError('usage', 'two to eight different runs can be compared');
       const paths: string[] = [];
       for (const name of names) paths.push(await runs.pathOf(name));
-      const { count, runs: compared, comparisons } = await compare(paths);
+      const { runs: compared, comparisons, ...size } = await compare(paths);
       const nameOf = (path: string): string => names[paths.indexOf(path)]!;
       return {
-        images: count,
-        runs: compared.map(({ run, top1 }) => ({ name: nameOf(run), accuracy: top1, interval: wilson(top1, count) })),
+        images: size.count,
+        runs: compared.map(({ run, top1 }) => ({
+          name: nameOf(run),
+          accuracy: top1,
+          interval: wilson(top1, independentOf(size)),
+        })),
         comparisons: comparisons.map(({ run, against, gain, interval, p, onlyFirst, onlySecond }) => ({
           name: nameOf(run),
           against: nameOf(against),

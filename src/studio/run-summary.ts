@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Metrics, Rung } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
-import { wilson } from '../evaluate/metrics.js';
+import { independentOf, wilson } from '../evaluate/metrics.js';
 import { easierThanOthers } from '../report/evaluation.js';
 import type { ChildEvent, ChildRequest } from './child.js';
 import type { Course } from './course.js';
@@ -74,7 +74,7 @@ export async function summarize(name: string, path: string, run: Live | undefine
     done: result !== undefined ? 1 : run === undefined || run.state === 'waiting' ? 0 : run.course.done(seconds()),
     left: isGoing ? run.course.left(seconds()) : undefined,
     accuracy: fair?.top1,
-    interval: fair && wilson(fair.top1, fair.count),
+    interval: fair && wilson(fair.top1, independentOf(fair)),
     measuredOn:
       fair &&
       `${fair.count} ${kindOf(result, config?.settings)} images` +

@@ -1,6 +1,6 @@
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
-import type { Sample } from '../data/sample.js';
+import { groupOf, type Sample } from '../data/sample.js';
 import { evaluationTarget } from '../data/target.js';
 import type { Batch } from '../data/loader.js';
 import { list } from '../data/dataset.js';
@@ -9,7 +9,7 @@ import type { Graph } from '../graph/graph.js';
 import { PupilError } from '../errors.js';
 import { run } from '../evaluate/evaluate.js';
 import { classifierOf, deployedGraph } from '../evaluate/load.js';
-import { argmax, besideChance, isBetterThanChance } from '../evaluate/metrics.js';
+import { argmax, besideChance, effectiveCount, isBetterThanChance } from '../evaluate/metrics.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { resize } from '../image/resize.js';
 import type { Model } from '../models/model.js';
@@ -197,8 +197,9 @@ export function resizePixels(
 export function assertBetterThanChance({ name, known }: Teacher, samples: readonly Sample[], classes: number): void {
   const labelled = [...known].filter(([index]) => samples[index]!.label >= 0);
   const right = labelled.filter(([index, logits]) => argmax(logits, 0, classes) === samples[index]!.label).length;
-  const count = labelled.length;
-  if (isBetterThanChance(right, count, classes)) return;
+  const count = labelled.length,
+    independent = effectiveCount(labelled.map(([index]) => groupOf(samples[index]!)));
+  if (isBetterThanChance(right, count, classes, independent)) return;
   throw new PupilError(
     'bad-data',
     `teacher ${name}: ${besideChance(right, count, classes, 'labelled images')}; ` +

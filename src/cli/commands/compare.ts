@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Comparison, CompareResult } from '../../jobs/compare.js';
 import { compareOptions } from '../../options/tools.js';
+import { aboutCopies } from '../../report/evaluation.js';
 import { accuracyText } from '../../report/intervals.js';
 import { command } from '../command.js';
 import { present, refuseExisting } from '../result.js';
@@ -39,13 +40,16 @@ const isModel = async (path: string): Promise<boolean> =>
     () => false,
   ));
 
-function describe({ count: images, runs, comparisons }: CompareResult): string {
-  const rows = runs.map(({ run, top1 }) => [printable(run), accuracyText({ top1, count: images })]);
+function describe(result: CompareResult): string {
+  const { count: images, independent, runs, comparisons } = result,
+    copies = aboutCopies(result),
+    size = `${count(images)} images\n${copies === undefined ? '' : `${copies}\n`}`;
+  const rows = runs.map(({ run, top1 }) => [printable(run), accuracyText({ top1, count: images, independent })]);
   const learned = runs
     .filter((run) => run.learned !== undefined && run.learned > 0)
     .map(({ run, learned: n }) => `${printable(run)} learned from ${count(n!)} of these images: it is flattered\n`);
   return (
-    `${count(images)} images\n\n${table([['run', 'accuracy'], ...rows])}\n` +
+    `${size}\n${table([['run', 'accuracy'], ...rows])}\n` +
     [...learned, ...comparisons.map((one) => verdict(one, images))].join('')
   );
 }

@@ -152,10 +152,10 @@ const unused = (left: number): string =>
 
 /** Says so where held-out labels cannot show that the model which is kept has learned something. */
 function* warnOfChance({ name, stage }: Trained, { chain, situation, budget }: Climb): Generator<RunEvent, void> {
-  const { top1, count } = stage.selection,
+  const { top1, count, independent } = stage.selection,
     classes = chain.dataset.classes.length;
   const right = Math.round(top1 * count);
-  if (count === 0 || showsMoreThanChance(right, count, classes)) return;
+  if (count === 0 || showsMoreThanChance(right, count, classes, independent)) return;
   const advice =
     right * classes > count
       ? ['label more images']

@@ -8,6 +8,7 @@ const trained = (name: string, labels: number, right: number, from = 0): Trained
   const paths = Array.from({ length: labels }, (_, i) => [`${i}.png`, i] as const);
   const stage: Partial<Stage> = {
     name,
+    groups: new Map(),
     right: new Map(paths.map(([path, i]) => [path, i >= from && i < from + right])),
   };
   return { name, model: 'resnet8', stage: stage as Stage };
@@ -51,6 +52,32 @@ test('a rung is kept unless it is worse beyond its interval, or much worse on a 
     assert.match(judged.reason!, says, name);
     const smaller = judge({ trained: other, before: [one], below: one, bar: 'as good' });
     assert.equal(smaller.kept, kept, `${name}, smaller`);
+  }
+});
+
+test('copies of held-out images are no further evidence', () => {
+  const copied = (one: Trained): Trained => {
+    const paths = [...one.stage.right].flatMap(([path, right]) =>
+      [1, 2, 3, 4].map((copy) => ({ path: `${copy} ${path}`, original: path, right })),
+    );
+    const stage = {
+      ...one.stage,
+      right: new Map(paths.map(({ path, right }) => [path, right])),
+      groups: new Map(paths.map(({ path, original }) => [path, original])),
+    };
+    return { ...one, stage };
+  };
+  for (const { labels, before, after, from, kept } of rows) {
+    const one = copied(trained('one', labels, before)),
+      other = copied(trained('other', labels, after, from));
+    const { gain, ...judged } = judge({ trained: other, before: [one], below: one });
+    assert.equal(judged.kept, kept, `${labels}: ${before}, ${after}: ${judged.reason}`);
+    const alone = judge({
+      trained: trained('other', labels, after, from),
+      before: [],
+      below: trained('one', labels, before),
+    });
+    assert.ok(Math.abs(gain!.interval! - alone.gain!.interval!) < 1e-9, `${labels}: ${gain!.interval}`);
   }
 });
 

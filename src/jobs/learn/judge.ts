@@ -1,10 +1,10 @@
 /** Which of the rungs that were trained is kept. */
 import type { Gain, PseudoLabelRound, Rung } from '../../artifact/formats.js';
-import { meanInterval } from '../../evaluate/metrics.js';
+import { effectiveCount, meanInterval } from '../../evaluate/metrics.js';
 import { ladder } from '../../options/recipes.js';
 import { gainText } from '../../report/intervals.js';
 import type { TrainOptions } from '../../runs/resolve.js';
-import { pairedGain, type Stage } from '../stages.js';
+import { stageGain, type Stage } from '../stages.js';
 
 /** A rung that was trained. */
 export interface Trained {
@@ -32,13 +32,15 @@ const widest = meanInterval(Array.from({ length: ladder.fewLabels }, (_, i) => (
 /**
  * Whether `after` is worse than `before` on the labels held out: beyond its interval. Of a handful any interval is so
  * wide that even guessing would pass, so it counts for no more than the widest of `ladder.fewLabels` labels, though for
- * one label, which tells nothing.
+ * one label with its copies, which tells nothing.
  */
 function isWorse(before: Stage, after: Stage): boolean {
-  const { mean, interval } = pairedGain(before.right, after.right);
-  const count = [...after.right.keys()].filter((path) => before.right.has(path)).length;
+  const { mean, interval } = stageGain(before, after);
+  const both = [...after.right.keys()].filter((path) => before.right.has(path)),
+    count = both.length,
+    independent = effectiveCount(both.map((path) => after.groups.get(path)));
   // In whole labels lost: a mean of thirds is not exact.
-  return Math.round(-mean * count) > count * Math.min(interval, Math.max(widest, 1 / count));
+  return Math.round(-mean * count) > count * Math.min(interval, Math.max(widest, 1 / independent));
 }
 
 /**
@@ -83,7 +85,7 @@ export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judg
   const { stage } = trained,
     contradicts = bar === 'no loss' && isAstray(trained.agreement);
   if (stage.right.size === 0) return unmeasured(bar, contradicts);
-  const gain = pairedGain(below.stage.right, stage.right);
+  const gain = stageGain(below.stage, stage);
   const by = `${gainText(gain)} points against ${below.name}`;
   if (bar === 'as good') {
     const kept = !isWorse(below.stage, stage);
@@ -101,7 +103,7 @@ export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judg
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
   const worseThan = gain.mean < 0 ? before.find((other) => isWorse(other.stage, stage)) : undefined;
   if (worseThan === undefined) return { gain, kept: true, reason: by };
-  const lost = pairedGain(worseThan.stage.right, stage.right);
+  const lost = stageGain(worseThan.stage, stage);
   const than = worseThan === below ? '' : `, ${gainText(lost)} against ${worseThan.name}`;
   const worse = lost.mean + lost.interval < 0 ? 'worse on held-out images' : 'much worse on the few held-out images';
   return { gain, kept: false, reason: `${by}${than}: ${worse}` };

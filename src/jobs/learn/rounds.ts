@@ -279,11 +279,15 @@ export function describeLabels(
  * Labels that are as likely as the truth cannot be told from it; a student that went astray can.
  */
 export function agreement(before: PseudoLabels, after: PseudoLabels): Gain {
-  const differences = pairs(before, after).map(([{ probabilities: q }, { probabilities }]) => {
+  const both = pairs(before, after);
+  const differences = both.map(([{ probabilities: q }, { probabilities }]) => {
     const expected = q.reduce((sum, p) => sum + p * p, 0);
     return q[argmax(probabilities, 0, q.length)]! - expected;
   });
-  return meanInterval(differences);
+  return meanInterval(
+    differences,
+    both.map(([{ hash }]) => hash || undefined),
+  );
 }
 
 /** The same images in both. */

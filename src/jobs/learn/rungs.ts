@@ -5,6 +5,7 @@ import { decidedByJob, rungNames, spelled, type LearnOptions, type RungName } fr
 import { knownTo, omit, pick, type FrozenMode, type Mode } from '../../options/option.js';
 import { ladder, studentNoise } from '../../options/recipes.js';
 import { trainingOptions } from '../../options/training.js';
+import { labelsOf, type Counts } from '../../runs/expected.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 
 /** What was asked for, with defaults. */
@@ -18,10 +19,7 @@ export interface Asked {
 }
 
 /** What a rung is planned from. */
-export interface Situation extends Asked {
-  readonly labelled: number;
-  readonly unlabelled: number;
-}
+export interface Situation extends Asked, Counts {}
 
 export interface RungPlan {
   readonly what: string;
@@ -48,7 +46,7 @@ const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
 
 /** Where most images have labels, techniques that learn from labels alone have most to learn from. */
 const fewUnlabelled = (situation: Situation): string | undefined =>
-  noUnlabelled(situation) ?? (situation.unlabelled < situation.labelled ? 'most images have labels' : undefined);
+  noUnlabelled(situation) ?? (situation.unlabelled < labelsOf(situation) ? 'most images have labels' : undefined);
 
 /** Without a pretrained network there are features once a network has been trained. */
 const noFeatures = (name: RungName, { mode, options, ...counts }: Situation): string | undefined => {
@@ -60,8 +58,8 @@ const noFeatures = (name: RungName, { mode, options, ...counts }: Situation): st
 };
 
 /** What is tried without a pretrained network where most images have no label: see scratch.ts. */
-const fromScratch = ({ labelled }: { readonly labelled: number }): readonly RungName[] =>
-  labelled < ladder.manyLabels
+const fromScratch = (counts: Counts): readonly RungName[] =>
+  labelsOf(counts) < ladder.manyLabels
     ? ['supervised', 'fixmatch', 'consensus', 'rounds', 'distillation']
     : ['augmentation', 'noisy student', 'noisy student 2', 'distillation'];
 
@@ -83,7 +81,7 @@ export function epochsFromScratch(
   { options, ...counts }: Asked | Situation,
   recipe: { readonly batchSize: number; readonly unlabelledRatio: number },
 ): number {
-  if (options.studentEpochs !== undefined || !('labelled' in counts) || counts.labelled >= ladder.fewLabels)
+  if (options.studentEpochs !== undefined || !('labelled' in counts) || labelsOf(counts) >= ladder.fewLabels)
     return usual;
   const { unlabelledRatio = recipe.unlabelledRatio } = options;
   const steps = Math.max(counts.labelled, Math.floor(counts.unlabelled / unlabelledRatio)) / recipe.batchSize;

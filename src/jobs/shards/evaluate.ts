@@ -11,7 +11,7 @@ import { openDataset } from '../../data/dataset.js';
 import { datasetHash } from '../../data/dataset-hash.js';
 import { hashOfNames } from '../../data/listing.js';
 import { isFair } from '../../data/split.js';
-import type { Sample, Unreadable } from '../../data/sample.js';
+import { sharedGroups, type Sample, type Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Classifier } from '../../evaluate/classifier.js';
 import {
@@ -23,7 +23,7 @@ import {
   type Evaluation,
 } from '../../evaluate/evaluate.js';
 import { loadNetwork } from '../../evaluate/load.js';
-import { createMetricsTally } from '../../evaluate/metrics.js';
+import { createEffectiveCount, createMetricsTally } from '../../evaluate/metrics.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
 import { checkOptions, knownTo, type Given } from '../../options/option.js';
@@ -47,6 +47,7 @@ const columns = [
   { name: 'refused', type: 'BOOLEAN', nullable: true },
   { name: 'accepted', type: 'BOOLEAN', nullable: true },
   { name: 'drawn', type: 'BOOLEAN', nullable: true },
+  { name: 'group', type: 'STRING', nullable: true },
   { name: 'problem', type: 'STRING', nullable: true },
 ] as const satisfies readonly ParquetColumn[];
 
@@ -87,6 +88,8 @@ async function* shardOfEvaluation(
     const dataset = await openDataset(data, { classes: classifier.labels, signal, skip: options.skip });
     const chosen = chooseSplit(dataset, options.split),
       classes = classifier.labels;
+    const shared = sharedGroups(chosen),
+      groups = new Map(chosen.map(({ path }, i) => [path, shared[i]]));
     const begun = yield* beginShard(command, {
       choice,
       options,
@@ -123,7 +126,9 @@ async function* shardOfEvaluation(
               onProgress: (done) => report(start + Math.floor(done), own.length),
             });
             await addProblems(part.unreadable);
-            await writer.add(part.samples.map((sample, i) => rowOf(classifier, part, sample, i)));
+            await writer.add(
+              part.samples.map((sample, i) => rowOf(classifier, part, sample, { i, group: groups.get(sample.path) })),
+            );
             images += part.samples.length;
           }
           return {
@@ -149,7 +154,7 @@ function rowOf(
   { labels, learned, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
   { images, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
   sample: Sample,
-  i: number,
+  { i, group }: { readonly i: number; readonly group: string | undefined },
 ): PartRow {
   const { predicted, confidence } = images[i]!;
   const { path, label, hash, drawn } = sample;
@@ -164,8 +169,11 @@ function rowOf(
     refused: outlier === undefined ? null : outlier[i]! > outlierThreshold,
     accepted: !isFair(sample),
     drawn: drawn === true,
+    group,
   };
 }
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** What the parts of `evaluate` say together. */
 export type MergedEvaluation = Omit<Evaluation, 'images'> & { readonly classes: readonly string[] };
@@ -202,8 +210,10 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
   const unreadable: Unreadable[] = [];
   const wanted = [
     ...['path', 'label', 'truth', 'predicted', 'probabilities'],
-    ...['learned', 'refused', 'accepted', 'drawn', 'problem'],
+    ...['learned', 'refused', 'accepted', 'drawn', 'group', 'problem'],
   ];
+  const different = createEffectiveCount(),
+    drawnDifferent = createEffectiveCount();
   let learned = 0,
     refused = 0,
     accepted = 0,
@@ -220,11 +230,14 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
       learned += Number(row['learned'] === true);
       refused += Number(row['refused'] === true);
       accepted += Number(row['accepted'] === true);
+      different.add(textOf(row['group']));
       drawn += Number(row['drawn'] === true);
+      if (row['drawn'] === true) drawnDifferent.add(textOf(row['group']));
       right += Number(row['drawn'] === true && row['predicted'] === row['label']);
     }
   }
-  const metrics: Metrics = withOrigins(tally.result(), { accepted, drawn, right });
+  const counted = { independent: different.result(), drawnIndependent: drawnDifferent.result() };
+  const metrics: Metrics = withOrigins(tally.result(), { accepted, drawn, right, ...counted });
   if (metrics.count === 0) throw new PupilError('bad-data', 'none of the images of any shard can be decoded');
   return {
     metrics,
@@ -242,11 +255,16 @@ async function writeEvaluation(
   signal: AbortSignal,
 ): Promise<void> {
   const items = async function* (): AsyncGenerator<ImageResult[], void> {
-    for await (const { rows } of parts.rows(['path', 'label', 'predicted', 'confidence'])) {
+    for await (const { rows } of parts.rows(['path', 'label', 'predicted', 'confidence', 'group'])) {
       signal.throwIfAborted();
-      yield rows.flatMap(({ path, label, predicted, confidence }) =>
+      yield rows.flatMap(({ path, label, predicted, confidence, group }) =>
         typeof confidence === 'number'
-          ? [{ path: String(path), label: String(label), predicted: String(predicted), confidence }]
+          ? [
+              {
+                ...{ path: String(path), label: String(label), predicted: String(predicted), confidence },
+                ...(typeof group === 'string' ? { group } : {}),
+              },
+            ]
           : [],
       );
     }
