@@ -65,6 +65,44 @@ test('each choice is the one that covers most of what those before it do not', a
   });
 });
 
+/** The engine, and how many numbers its programs have given out. */
+function counted(engine: Engine): { readonly engine: Engine; readonly given: () => number } {
+  let given = 0;
+  const compile: Engine['compile'] = async (...asked) => {
+    const program = await engine.compile(...asked);
+    return {
+      run: async (...inputs) => {
+        const outputs = await program.run(...inputs);
+        for (const { data } of Object.values(outputs)) given += data.length;
+        return outputs;
+      },
+      close: () => program.close(),
+    };
+  };
+  const rest: ProxyHandler<Engine> = {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      return name === 'compile' ? compile : typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  };
+  return { engine: new Proxy(engine, rest), given: () => given };
+}
+
+test('similarities of images that cannot add most are not brought from the engine', async () => {
+  const { rows, of } = clusters([1200, 900, 600, 300], 3);
+  const count = of.length;
+  await withEngine(async (own) => {
+    const components = await principalComponents(own, rows, 8);
+    const { engine, given } = counted(own);
+    const weights = Float32Array.from({ length: count }, (_, i) => 1 + (i % 3) / 4);
+    const candidates = [...of.keys()];
+    const result = await coverage(engine, { components, weights, chosen: [], candidates }, 6);
+    assert.equal(new Set(result.map((row) => of[row])).size, 4);
+    assert.ok(given() > 64 * count, 'those chosen are compared exactly');
+    assert.ok(given() < (count * count) / 5, `${given()} numbers of ${count * count}`);
+  });
+});
+
 test('all candidates can be asked for, each comes once', async () => {
   const { rows } = clusters([30, 40], 2);
   await withEngine(async (engine) => {

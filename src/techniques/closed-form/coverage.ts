@@ -1,7 +1,8 @@
-import type { Engine } from '../../engine/engine.js';
+import type { Engine, Program } from '../../engine/engine.js';
 import { GraphBuilder } from '../../graph/builder.js';
+import type { Value } from '../../graph/graph.js';
 import { math } from '../../graph/math.js';
-import { float32 } from '../../tensor.js';
+import { float32, type Tensor } from '../../tensor.js';
 import type { Components } from './components.js';
 
 export interface CoverageProblem {
@@ -19,6 +20,11 @@ export interface CoverageProblem {
 const block = 64;
 /** Bytes of similarities that are kept; others are worked out again when they are needed. */
 const memory = 2 ** 28;
+/**
+ * What a sum of float32 may be too small by: a share of it for each term, as it is rounded, and of all weights, as a
+ * similarity is.
+ */
+const rounding = { ofTerm: 2 ** -23, ofWeights: 2 ** -20 };
 
 /**
  * The `count` candidates, best first, that with those chosen already cover all rows best: one after
@@ -29,7 +35,8 @@ const memory = 2 ** 28;
  * resembles.
  *
  * What a row would add only falls as others are chosen, so that most of it need not be worked out
- * again (Minoux 1978); of equal ones the earlier row is taken.
+ * again (Minoux 1978); of equal ones the earlier row is taken. How much it adds at most, the engine sums up in
+ * float32; similarities are brought here, and summed up exactly, of those rows alone that may add most.
  */
 export async function coverage(
   engine: Engine,
@@ -37,10 +44,10 @@ export async function coverage(
   count: number,
   onProgress?: (done: number, total: number) => void,
 ): Promise<number[]> {
-  const similarities = await openSimilarities(engine, components, weights.length);
+  const similarities = await openSimilarities(engine, components, weights);
   const covered = new Float32Array(weights.length);
   const add = (similar: Float32Array): void => similar.forEach((x, i) => (covered[i] = Math.max(covered[i]!, x)));
-  // What each adds, or added when fewer were chosen.
+  // What each adds: exactly, or at most, or when fewer were chosen.
   const gain = new Float64Array(weights.length);
   const measure = async (rows: readonly number[]): Promise<void> => {
     const similar = await similarities.of(rows);
@@ -51,27 +58,41 @@ export async function coverage(
       gain[row] = sum;
     });
   };
+  const bound = async (rows: readonly number[]): Promise<void> => {
+    const most = await similarities.boundsOf(rows);
+    rows.forEach((row, k) => (gain[row] = most[k]!));
+  };
   const before = (a: number, b: number): number => gain[b]! - gain[a]! || a - b;
   try {
     for (const rows of blocks(chosen)) (await similarities.of(rows)).forEach(add);
-    for (const rows of blocks(candidates)) await measure(rows);
+    await similarities.cover(covered);
+    for (const rows of blocks(candidates)) await bound(rows);
     const queue = [...candidates].sort(before),
       result: number[] = [];
-    let fresh = new Set(candidates);
+    const exact = new Set<number>(),
+      bounded = new Set(candidates);
     while (result.length < count && queue.length > 0) {
-      if (fresh.has(queue[0]!)) {
+      if (exact.has(queue[0]!)) {
         const best = queue.shift()!;
         result.push(best);
         (await similarities.of([best])).forEach(add);
-        fresh = new Set();
+        await similarities.cover(covered);
+        exact.clear();
+        bounded.clear();
         onProgress?.(result.length, count);
-      } else {
-        const head = queue.splice(0, block);
-        await measure(head);
-        for (const row of head) {
-          insert(queue, row, before);
-          fresh.add(row);
-        }
+        continue;
+      }
+      // Of a row whose similarities are not here, it is first worked out what it adds at most.
+      const isDue = (row: number): boolean => similarities.isKept(row) || bounded.has(row);
+      const isExact = isDue(queue[0]!);
+      const end = queue.findIndex((row, i) => i === block || exact.has(row));
+      const front = queue.splice(0, end < 0 ? block : end);
+      const head = front.filter((row) => isDue(row) === isExact);
+      queue.unshift(...front.filter((row) => isDue(row) !== isExact));
+      await (isExact ? measure(head) : bound(head));
+      for (const row of head) {
+        insert(queue, row, before);
+        (isExact ? exact : bounded).add(row);
       }
     }
     return result;
@@ -98,6 +119,12 @@ function insert(queue: number[], row: number, before: (a: number, b: number) => 
 interface Similarities {
   /** Those of some rows, a block at most, to all: in (0, 1], [count] each. */
   of(rows: readonly number[]): Promise<Float32Array[]>;
+  /** Whether those of a row are here. */
+  isKept(row: number): boolean;
+  /** How much of each row is covered, [count]: what bounds are worked out with from now on. */
+  cover(covered: Float32Array): Promise<void>;
+  /** What each of some rows, a block at most, adds to that at most. */
+  boundsOf(rows: readonly number[]): Promise<number[]>;
   close(): Promise<void>;
 }
 
@@ -105,27 +132,29 @@ interface Similarities {
 async function openSimilarities(
   engine: Engine,
   { scores, size, variances }: Components,
-  count: number,
+  weights: Float32Array,
 ): Promise<Similarities> {
-  const width = variances.reduce((sum, variance) => sum + variance, 1e-12);
-  const b = new GraphBuilder('similarities'),
-    m = math(b);
-  const all = b.input('coverage/rows', 'float32', [count, size]),
-    some = b.input('some', 'float32', [block, size]);
-  const products = b.op('Gemm', [some, all], { transB: 1 });
-  const lengths = m.add(m.sum(m.square(some), [1]), m.sum(m.square(all), [1], false));
-  b.outputs({ similar: m.exp(m.mul(m.sub(m.mul(products, 2), lengths), 1 / width)) });
-  await engine.write(new Map([['coverage/rows', float32([count, size], scores)]]));
-  const program = await engine.compile(b.build(), { state: { 'coverage/rows': null }, exact: true });
+  const count = weights.length,
+    slack = rounding.ofWeights * weights.reduce((sum, weight) => sum + weight, 0);
+  await engine.write(
+    new Map([
+      [names.rows, float32([count, size], scores)],
+      [names.weights, float32([count, 1], weights)],
+    ]),
+  );
+  const { similarities, bounds } = await programs(engine, { count, size, variances });
   const kept = new Map<number, Float32Array>();
+  const some = (rows: readonly number[]): { readonly some: Tensor } => {
+    const data = new Float32Array(block * size);
+    rows.forEach((row, i) => data.set(scores.subarray(row * size, (row + 1) * size), i * size));
+    return { some: float32([block, size], data) };
+  };
   return {
     async of(rows) {
       const missing = rows.filter((row) => !kept.has(row));
       const now = new Map<number, Float32Array>();
       if (missing.length > 0) {
-        const data = new Float32Array(block * size);
-        missing.forEach((row, i) => data.set(scores.subarray(row * size, (row + 1) * size), i * size));
-        const { similar } = await program.run({ some: float32([block, size], data) });
+        const { similar } = await similarities.run(some(missing));
         missing.forEach((row, i) => {
           const values = (similar!.data as Float32Array).slice(i * count, (i + 1) * count);
           (4 * count * (kept.size + 1) <= memory ? kept : now).set(row, values);
@@ -133,9 +162,65 @@ async function openSimilarities(
       }
       return rows.map((row) => (kept.get(row) ?? now.get(row))!);
     },
-    async close() {
-      await program.close();
-      await engine.remove(['coverage/rows']);
+    isKept: (row) => kept.has(row),
+    cover: (covered) => engine.write(new Map([[names.covered, float32([count], covered.slice())]])),
+    async boundsOf(rows) {
+      const { sums } = await bounds.run(some(rows));
+      return rows.map((_, i) => Number(sums!.data[i]) * (1 + count * rounding.ofTerm) + slack);
     },
+    async close() {
+      await similarities.close();
+      await bounds.close();
+      await engine.remove(Object.values(names));
+    },
+  };
+}
+
+/** What the engine holds meanwhile. */
+const names = {
+  rows: 'coverage/rows',
+  lengths: 'coverage/lengths',
+  covered: 'coverage/covered',
+  weights: 'coverage/weights',
+} as const;
+
+/** Similarities [block, count] of some rows to all; sum_i w_i max(0, similarity - covered_i) of each, [block, 1]. */
+async function programs(
+  engine: Engine,
+  { count, size, variances }: Pick<Components, 'size' | 'variances'> & { readonly count: number },
+): Promise<{ readonly similarities: Program; readonly bounds: Program }> {
+  const width = variances.reduce((sum, variance) => sum + variance, 1e-12);
+  const compile = (outputsOf: (b: GraphBuilder) => Readonly<Record<string, Value>>): Promise<Program> => {
+    const b = new GraphBuilder('similarities');
+    b.outputs(outputsOf(b));
+    const graph = b.build();
+    const state = graph.inputs.flatMap(({ name }) => (name === 'some' ? [] : [[name, null] as const]));
+    return engine.compile(graph, { state: Object.fromEntries(state), exact: true });
+  };
+  const allOf = (b: GraphBuilder): Value => b.input(names.rows, 'float32', [count, size]);
+  const similarIn = (b: GraphBuilder): Value => {
+    const m = math(b);
+    const all = allOf(b),
+      some = b.input('some', 'float32', [block, size]);
+    const products = b.op('Gemm', [some, all], { transB: 1 });
+    const lengths = m.add(m.sum(m.square(some), [1]), b.input(names.lengths, 'float32', [count]));
+    return m.exp(m.mul(m.sub(m.mul(products, 2), lengths), 1 / width));
+  };
+  const squares = await compile((b) => ({ lengths: math(b).sum(math(b).square(allOf(b)), [1], false) }));
+  const { lengths } = await squares.run({});
+  await squares.close();
+  await engine.write(
+    new Map([
+      [names.lengths, lengths!],
+      [names.covered, float32([count], new Float32Array(count))],
+    ]),
+  );
+  return {
+    similarities: await compile((b) => ({ similar: similarIn(b) })),
+    bounds: await compile((b) => {
+      const m = math(b);
+      const more = m.max(m.sub(similarIn(b), b.input(names.covered, 'float32', [count])), 0);
+      return { sums: b.op('MatMul', [more, b.input(names.weights, 'float32', [count, 1])]) };
+    }),
   };
 }

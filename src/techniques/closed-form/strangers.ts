@@ -106,14 +106,17 @@ async function withNone(
 
 /** How much of the labels, whichever they are, comes to each image along the graph. */
 function reach({ starts, columns, weights }: Affinities, known: Int32Array): Float64Array {
-  let now = Float64Array.from(known, (label) => Number(label >= 0));
-  for (let iteration = 0; iteration < 50; iteration++)
-    now = now.map((value, i) => {
-      if (known[i]! >= 0) return value;
+  let now = Float64Array.from(known, (label) => Number(label >= 0)),
+    next = now.slice();
+  for (let iteration = 0; iteration < 50; iteration++) {
+    for (let i = 0; i < known.length; i++) {
+      if (known[i]! >= 0) continue;
       let sum = 0;
       for (let entry = starts[i]!; entry < starts[i + 1]!; entry++) sum += weights[entry]! * now[columns[entry]!]!;
-      return 0.8 * sum;
-    });
+      next[i] = 0.8 * sum;
+    }
+    [now, next] = [next, now];
+  }
   return now;
 }
 
