@@ -128,6 +128,12 @@ export interface SelectionFile {
   }[];
 }
 
+/** work-time.json */
+export interface WorkTimeFile {
+  /** In all sessions. */
+  readonly seconds: number;
+}
+
 /** automatic.json: what stands for `auto`. */
 export interface AutomaticFile {
   readonly batchSize: number;

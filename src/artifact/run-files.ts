@@ -17,6 +17,7 @@ import type {
   SearchFile,
   SeedsFile,
   SelectionFile,
+  WorkTimeFile,
 } from './formats.js';
 import { isTooDeep } from './nesting.js';
 import type { Described } from './schemas.js';
@@ -121,6 +122,8 @@ export const runFiles = {
   alike: json<AlikeFile>('alike.json', { schema: 'alike' }),
   /** What the engine chose while it compiled: reused when the run is resumed. */
   choices: json<Readonly<Record<string, unknown>>>('choices.json', { schema: 'choices', indent: 1 }),
+  /** How long a training that is not complete was at work. */
+  workTime: json<WorkTimeFile>('work-time.json', { schema: 'workTime' }),
   /** The first batch. */
   preview: bytes('preview.png'),
 

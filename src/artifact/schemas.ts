@@ -343,6 +343,7 @@ const schemas = {
   folds: foldsSchema,
   automatic: automaticSchema,
   choices: named,
+  workTime: v.looseObject({ seconds: number }),
   rounds: roundsSchema,
   ladder: ladderSchema,
   seeds: seedsSchema,

@@ -83,12 +83,21 @@ test('more shards than seeds share the trainings on folds, to the bytes of one p
   const at = await redAndBlue(t, 24);
   const told = [at('data'), ...options, '--epochs', '9'];
   await run('learn', ...told, '--out', at('one'));
-  const shard = (i: number): Promise<Record<string, unknown>> =>
-    run('learn', ...told, '--seeds', '1', '--shard', `${i}/3`, '--out', at('parts'));
+  const said: string[] = [];
+  const shard = async (i: number): Promise<Record<string, unknown>> => {
+    const { code, out, err } = await pupil(
+      ...['learn', ...told, '--seeds', '1', '--shard', `${i}/3`, '--out', at('parts'), '--json'],
+    );
+    assert.equal(code, 0, err);
+    said.push(err);
+    return JSON.parse(out) as Record<string, unknown>;
+  };
   // The last one is started twice.
   const each = await Promise.all([1, 2, 3, 3].map(shard));
   assert.deepEqual(learnedIn(at('parts/seed-3')), learnedIn(at('one')));
   assertTidy(at('parts/seed-3'));
+  const shares = /^shards +those of this seed share its trainings on folds; the times are those of one process$/m;
+  assert.equal(said.filter((err) => shares.test(err)).length, 1, 'the plan of who leads');
   assert.equal(each.flatMap(({ trained }) => trained as number[]).join(), '3', 'one of them leads');
   const helped = each.reduce((sum, one) => sum + Number(one['helped']), 0);
   assert.ok(helped > 0 && helped <= runs.length, `${helped} trainings were made by others`);
@@ -131,7 +140,7 @@ test('a helper refuses a seed that learns with other options or from other image
   await writeTree(at('data'), { 'red/more.png': await encodePng(blob(0, 77)) });
   const changed = await pupil('learn', ...told, '--shard', '2/2');
   assert.equal(changed.code, 2);
-  assert.match(changed.err, /seed-3 was made from other images/);
+  assert.match(changed.err, /seed-3 was made from other images; choose/);
   for (const { err } of [other, changed]) assert.equal(err.match(/^pupil: /gm)?.length, 1, err);
   await kill(leader);
 });

@@ -55,6 +55,12 @@ export interface SharedParts {
 
 type Trainings = AsyncGenerator<RunEvent, void, undefined>;
 
+/** The line of a plan whose trainings others may share. */
+export const planOfSharing = (parts: readonly Part[]): string[] =>
+  parts.length > 1
+    ? ['shards     those of this seed share its trainings on folds; the times are those of one process']
+    : [];
+
 /** Milliseconds between two looks at what others do. */
 export const lookEvery = 500;
 

@@ -203,11 +203,14 @@ export function unaided(table: Options, name: string, given: object): string | u
   const told = given as Readonly<Record<string, unknown>>;
   if (others?.some((other) => table[other] === undefined || isOn(table[other], told[other])) !== false)
     return undefined;
+  const off = others.find((other) => typeof told[other] === 'string');
+  if (off !== undefined) return `it has no use with \`${off}: ${String(told[off])}\`; leave it out`;
   return `it has no use without ${others.map((other) => `\`${other}\``).join(' or ')}; leave it out`;
 }
 
-/** Throws `usage` for an option that is about another one which is not given. */
+/** Throws `usage` for an option that is about another one which is not given. A run that goes on has its own. */
 export function refuseUnaided(table: Options, given: object): void {
+  if ('resume' in given && given.resume !== undefined) return;
   for (const [name, value] of Object.entries(given)) {
     const row = Object.hasOwn(table, name) ? table[name] : undefined;
     const reason = row && isOn(row, value) ? unaided(table, name, given) : undefined;

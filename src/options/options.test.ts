@@ -60,8 +60,13 @@ test('an option about another one is refused without that, in every table', () =
       count++;
       assert.throws(() => refuseUnaided(table, { [name]: 'said' }), refused(/has no use without `/, name));
       for (const other of row.only.with) refuseUnaided(table, { [name]: 'said', [other]: ['said'] });
+      refuseUnaided(table, { [name]: 'said', resume: 'runs/a' });
     }
   assert.ok(count > 10, `${count} rows`);
+  assert.throws(
+    () => refuseUnaided(trainingOptions, { shuffleBuffer: 8, shuffle: 'all' }),
+    refused(/^`shuffleBuffer`: it has no use with `shuffle: all`; leave it out$/, 'shuffleBuffer'),
+  );
 });
 
 test('every row has help, a heading, and a default that it takes itself', () => {

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
 import type { AlikeFile, AlikeImage, LearnedFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -27,6 +26,7 @@ import { outputsOn } from './frozen.js';
 import type { RunImages } from './images.js';
 import { learnRejection } from './rejection.js';
 import { reporting } from './relay.js';
+import type { WorkTime } from './work-time.js';
 
 /** A trained model, and the images that it did not learn from. */
 interface Calibrated {
@@ -40,13 +40,12 @@ interface Calibrated {
 
 /** Calibrates, evaluates, exports and reports. */
 export async function* finish({
-  started,
+  worked,
   trained,
   ...context
 }: Omit<RunContext, 'model'> & {
   readonly trained: TrainedModel;
-  /** When the command began. */
-  readonly started: number;
+  readonly worked: WorkTime;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const { images, run, signal } = context;
   signal?.throwIfAborted();
@@ -62,7 +61,7 @@ export async function* finish({
     test: evaluated.test?.metrics,
     completed: trained.completed,
     // A run that was complete took what it took.
-    seconds: (await runFiles.result.read(run.path))?.seconds ?? (performance.now() - started) / 1000,
+    seconds: (await runFiles.result.read(run.path))?.seconds ?? worked.seconds(),
   };
   await writeModel(calibrated, evaluated, context);
   await writeEvaluation(calibrated, evaluated, context);
@@ -74,6 +73,7 @@ export async function* finish({
   });
   // Last: a run with a result is complete.
   await runFiles.result.write(run.path, result);
+  await worked.drop(run.path);
   return result;
 }
 

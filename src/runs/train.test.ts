@@ -328,6 +328,7 @@ test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves a
     [['--augment', 'light'], /--augment was "basic", not "light"/],
     [['--cutmix', '0.5'], /--cutmix was 1, not 0\.5/],
     [['--erase'], /--erase was not given, not 0\.25/],
+    [['--shuffle-buffer', '8'], /--shuffle-buffer was not given, not 8; leave it out, or start a new run/],
   ] as const) {
     const refused = await pupil(['train', '--resume', out, ...told]);
     assert.equal(refused.code, 2);
@@ -352,8 +353,14 @@ test('leaving the loop saves, awaiting says so; resuming gives the same bytes, o
     break;
   }
   await assert.rejects(run.then(), { code: 'interrupted', message: /saved as .*continue with `resume`/ });
-  const { model } = await train(undefined, { resume: out, threads: 1, workers: 0 });
+  const { seconds: before } = JSON.parse(await readFile(join(out, 'work-time.json'), 'utf8')) as { seconds: number };
+  const began = performance.now();
+  const { model, seconds } = await train(undefined, { resume: out, threads: 1, workers: 0 });
+  const own = (performance.now() - began) / 1000;
   assert.equal(await hashOf(model), await hashOf(whole.model));
+  assert.ok(before > 0 && seconds > before && seconds < before + own, `${before} s, then ${own} s: ${seconds} s`);
+  const result = JSON.parse(await readFile(join(out, 'result.json'), 'utf8')) as { seconds: number };
+  assert.deepEqual([result.seconds, existsSync(join(out, 'work-time.json'))], [seconds, false]);
 });
 
 test('a fold that is interrupted goes on within itself, to the same bytes', async (t) => {

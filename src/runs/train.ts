@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
 import type { RunConfig } from '../artifact/formats.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
@@ -46,10 +45,12 @@ import {
   tellResult,
   sayOfRanks,
 } from './ranks.js';
+import { tap } from './relay.js';
 import { imagesLearned, resolveSettings, withReasons, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
+import { beginWorkTime } from './work-time.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
@@ -122,7 +123,6 @@ async function* leadTraining(
   told: TrainRequest,
   { dataOf, pool: shared, open, ranks, time, ending }: Shared & { readonly ranks: Ranks },
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
-  const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
     command,
     table: trainingOptions,
@@ -133,7 +133,9 @@ async function* leadTraining(
   const { resumed, options } = opened;
   const { signal } = options;
   const pool = shared ?? poolFor(options);
-  let engine: Engine | undefined;
+  let engine: Engine | undefined,
+    isOver = false;
+  const worked = await beginWorkTime(resumed?.path);
   try {
     const training = yield* prepareTraining(opened, { saved: resumed?.config.settings, open });
     const { settings, model, backbones, teachers: teacherModels } = training;
@@ -176,13 +178,19 @@ async function* leadTraining(
     yield { type: 'plan', run: run.path, lines, work: workOf(images.split) };
     const featureCache = options.featureCache ?? featuresOfRun(run);
     const context = { engine, images, settings, run, featureCache, signal };
-    const trained = yield* trainModel({ ...context, model, teachers, backbones, ranks, sharing, time });
+    const events = trainModel({ ...context, model, teachers, backbones, ranks, sharing, time });
+    const trained = yield* tap(events, async (event) => {
+      if (event.type === 'checkpoint' || event.type === 'phase') await worked.keep(run.path);
+      return event;
+    });
     for (const teacher of teachers) await teacher.close();
     if (ending) yield* ending();
-    const result = yield* finish({ ...context, trained, started });
+    const result = yield* finish({ ...context, trained, worked });
+    isOver = true;
     await tellResult(ranks, result);
     return result;
   } finally {
+    if (!isOver && opened.run) await worked.keep(opened.run.path);
     await engine?.close();
     if (pool !== shared) await pool.close();
     await opened.close();

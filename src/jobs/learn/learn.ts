@@ -25,7 +25,7 @@ import { minutesOf } from '../clock.js';
 import { inCrew, refuseUndivided } from '../crew.js';
 import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
-import { tasksIn, type TrainingTasks } from '../shared-stages.js';
+import { planOfSharing, tasksIn, type TrainingTasks } from '../shared-stages.js';
 import { climb, type LearnResult } from './climb.js';
 import type { LearnEvent } from './climber.js';
 import { describePlan, noteOnStudent, planLadder } from './plan.js';
@@ -120,7 +120,8 @@ export function learnWith(
       elapsed: shell.elapsed,
     });
     const note = noteOnStudent(given, { model: network, smaller });
-    const lines = [...describePlan(given, parts, plan, budget), ...planOfRanks(shell.ranks), ...note];
+    const sharing = lead ? planOfSharing(parts) : [];
+    const lines = [...describePlan(given, parts, plan, budget), ...planOfRanks(shell.ranks), ...sharing, ...note];
     yield { type: 'plan', run: run.path, lines };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };

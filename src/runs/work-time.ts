@@ -1,0 +1,26 @@
+/** How long a run has been at work in all its sessions. */
+import { rm } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
+import { runFiles } from '../artifact/run-files.js';
+
+export interface WorkTime {
+  /** Of all sessions so far. */
+  seconds(): number;
+  /** Notes them in a run folder, for the session after one that is stopped; a disk that is full is no error. */
+  keep(run: string): Promise<void>;
+  /** Drops the note of a run that has its result, which says it. */
+  drop(run: string): Promise<void>;
+}
+
+/** Of a session that begins; `resumed`: the run that it goes on with, whose note counts where it is whole. */
+export async function beginWorkTime(resumed: string | undefined): Promise<WorkTime> {
+  const started = performance.now();
+  const note = resumed === undefined ? undefined : await runFiles.workTime.read(resumed).catch(() => undefined);
+  const before = note?.seconds ?? 0;
+  const seconds = (): number => before + (performance.now() - started) / 1000;
+  return {
+    seconds,
+    keep: (run) => runFiles.workTime.write(run, { seconds: seconds() }).catch(() => undefined),
+    drop: (run) => rm(runFiles.workTime.in(run), { force: true }),
+  };
+}
