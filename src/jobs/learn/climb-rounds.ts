@@ -208,8 +208,10 @@ function timeOfRounds(
   const steps = Math.max(0, usualOf(plan) / roundsOf(situation) - besideSeconds);
   const all = clock.left();
   const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
+  /** What the first consensus took, but for what is not done again. */
+  const firstLook = Math.max(0, first.stage.seconds - (first.imageSeconds ?? 0));
   /** What a consensus takes: as planned, or as the first one did if longer; it may have found its features made. */
-  const oneLook = (): number => Math.max(first.stage.seconds, clock.expected(looking));
+  const oneLook = (): number => Math.max(firstLook, clock.expected(looking));
   let measured: number | undefined, after: number | undefined, allSteps: number | undefined;
   return {
     of(round, looks) {
@@ -219,7 +221,7 @@ function timeOfRounds(
         left = time - kept;
       // From scratch a round begins with its consensus, that on the first network is there; and the students'
       // beginnings are part of what they may take.
-      const look = looks ? (measured ?? first.stage.seconds) : 0;
+      const look = looks ? (measured ?? firstLook) : 0;
       const around = isOwn ? look : (measured ?? expected(Math.max(0, besideSeconds - looking)) + oneLook());
       const begins = isOwn ? expected(besideSeconds) : 0;
       const one = around + begins + (allSteps ?? expected(steps));

@@ -147,17 +147,18 @@ export function createClimber(work: Climb): Climber {
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const given =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? time.left);
-      const began = work.elapsed();
+      const [began, images] = [work.elapsed(), createStopwatch(isOfImages, work.elapsed)];
       const soFar = (): number => spent + work.elapsed() - began;
       if (!finished) underWay = () => ({ name, seconds: soFar() });
       let trained: Trained | undefined;
       try {
-        const events = tap(train(given), async (event) => {
+        const events = tap(images.watch(train(given)), async (event) => {
           hasWorked = true;
           if (ladder.isDue()) await record();
           return event;
         });
         trained = yield* inTime(() => best !== undefined && !finished && clock.isOver(), events);
+        trained &&= { ...trained, imageSeconds: images.seconds() };
       } catch (error) {
         if (best === undefined) throw error;
         return yield* skip(told, faultOf(error));
@@ -166,7 +167,7 @@ export function createClimber(work: Climb): Climber {
         return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
       const took = finished?.seconds ?? Math.max(trained.stage.seconds, soFar());
       const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given, spent });
-      clock.done({ expected, took });
+      clock.done({ expected, took: finished ? took : Math.max(0, took - images.seconds()) });
       beside = trained.stage.beside ?? beside;
       if (trained.labels) labelled.push({ ...trained.labels, name, round: numberOf(name, labelled) });
       const judged = judge({ trained, before: [...stages.values()], below: attempt.below ?? best, bar });
@@ -197,6 +198,32 @@ function timeOf(attempt: Attempt, { left, expected }: Clock, spent: number): Tim
   const { expectedSeconds, usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
   const kept = attempt.kept?.() ?? 0;
   return { least: Math.max(expected(besideSeconds), expected(leastSeconds) - spent), left: left() - kept, kept };
+}
+
+/** Whether an event tells of images that are decoded and compared: what one rung did, those after it find done. */
+const isOfImages = (event: RunEvent): boolean =>
+  event.type === 'progress' && (event.what === 'decoding' || event.what === 'comparing');
+
+/** Adds up the seconds before each event of some work that `counts`, since the one before it. */
+function createStopwatch(
+  counts: (event: RunEvent) => boolean,
+  elapsed: () => number,
+): {
+  watch<Result>(work: AsyncGenerator<RunEvent, Result, undefined>): AsyncGenerator<RunEvent, Result, undefined>;
+  seconds(): number;
+} {
+  let before = elapsed(),
+    sum = 0;
+  return {
+    watch: (work) =>
+      tap(work, (event) => {
+        const now = elapsed();
+        if (counts(event)) sum += now - before;
+        before = now;
+        return event;
+      }),
+    seconds: () => sum,
+  };
 }
 
 interface TimeLeft {

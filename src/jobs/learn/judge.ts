@@ -11,6 +11,8 @@ export interface Trained {
   readonly name: string;
   readonly model: string;
   readonly stage: Stage;
+  /** Seconds of this session in which images were decoded and compared, which no rung after it has to do again. */
+  readonly imageSeconds?: number | undefined;
   /** What trains it on other parts; of rounds: the consensus that they begin with. */
   readonly options?: TrainOptions | undefined;
   /** Labels that it learned from or made. */

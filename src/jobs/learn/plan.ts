@@ -159,13 +159,14 @@ function expected(
     const { batchSize, unlabelledRatio } = ladder.ownStudent.training;
     // From scratch a batch is filled up where images are few.
     const shown = situation.mode === 'scratch' ? Math.max(images, batchSize * (1 + unlabelledRatio)) : images;
+    const most = situation.mode === 'scratch' ? ladder.leastTrainedImages : ladder.leastStudentImages;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
     // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
     const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
     const one = beside + epochs * pass(shown);
     return {
       expectedSeconds: roundsOf(situation) * one,
-      leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, ladder.leastStudentImages)),
+      leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, most)),
       besideSeconds: beside,
       // From scratch a later round begins with a consensus of its own.
       mostSeconds: ladder.mostRounds * one + (situation.mode === 'scratch' ? (ladder.mostRounds - 1) * consensus : 0),
@@ -182,7 +183,7 @@ function expected(
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * situation.unlabelled : 0;
   // Where the time is divided in shares a training ends by the clock, also within an epoch.
   const shortest =
-    timedShare(situation, row) === undefined ? epoch : Math.min(epoch, image * ladder.leastStudentImages);
+    timedShare(situation, row) === undefined ? epoch : Math.min(epoch, image * ladder.leastTrainedImages);
   const least = start + labelling + shortest;
   const inEpochs = (epochs: number): number =>
     parts * (start + labelling) + (epochs + (parts - 1) * foldEpochs(epochs)) * epoch;
