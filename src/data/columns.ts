@@ -19,12 +19,25 @@ const names: Readonly<Record<Role, readonly string[]>> = {
 /** Names of a column of labels, the clearest first, as `plainName` has them. */
 export const labelColumns = names.label;
 
-/** The column of `labels.csv` that says how a label was given, and its word for one that a model had suggested. */
+/**
+ * The column of `labels.csv` that says how a label was given, and its words for one that a model had suggested and for
+ * an image that a person has set aside without one.
+ */
 export const sourceColumn = 'source',
-  acceptedSource = 'accepted';
-/** The column of `labels.csv` that has this mark at images that were drawn at random among all. */
+  acceptedSource = 'accepted',
+  skippedSource = 'skipped';
+/**
+ * The column of `labels.csv` that has a number at images that were drawn at random among all: their place in the random
+ * order, or at all of them this mark.
+ */
 export const randomColumn = 'random',
   randomMark = '1';
+
+/** The number of a cell in that column; 0: the image was not drawn. */
+export function drawnAt(cell: unknown): number {
+  const place = typeof cell === 'string' && cell.trim() !== '' ? Number(cell) : cell;
+  return typeof place === 'number' && Number.isInteger(place) && place > 0 ? place : 0;
+}
 
 /** Columns of the lists that Pupil writes: nobody wonders that they are not read. */
 const ours = new Set([

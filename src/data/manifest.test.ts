@@ -34,6 +34,21 @@ const utf16 = (text: string, bigEndian = false): Uint8Array => {
 const plain = 'path,label\nimg/0.png,n\u00e9\nimg/1.png,x\n';
 const expected = ['train n\u00e9', 'train x'];
 
+test('of images drawn at random those count that have labels before the first that waits for one', async (t) => {
+  const root = await images(t);
+  const drawnOf = async (...rows: readonly string[]): Promise<number[]> => {
+    await writeFile(join(root, 'labels.csv'), ['path,label,source,random', ...rows].join('\n'));
+    const { placed } = await readManifest(join(root, 'labels.csv'));
+    return placed.flatMap(({ drawn }, i) => (drawn ? [i] : []));
+  };
+  const rows = ['img/0.png,x,person,3', 'img/1.png,y,accepted,1', 'img/2.png,x,person,'];
+  assert.deepEqual(await drawnOf(...rows, 'img/3.png,,,4'), [0, 1]);
+  assert.deepEqual(await drawnOf(...rows, 'img/3.png,,,2'), [1]);
+  assert.deepEqual(await drawnOf(...rows, 'img/3.png,,skipped,2'), [0, 1], 'a person has looked at it');
+  const unordered = ['img/0.png,x,person,1', 'img/1.png,,,1', 'img/2.png,x,person,no'];
+  assert.deepEqual(await drawnOf(...unordered), [0]);
+});
+
 test('texts in other encodings are read, or refused by name', async (t) => {
   const root = await images(t);
   const texts = {

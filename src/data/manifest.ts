@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { PupilError } from '../errors.js';
-import { acceptedSource, findColumns, randomMark, type Columns } from './columns.js';
+import { acceptedSource, drawnAt, findColumns, skippedSource, type Columns } from './columns.js';
 import { createFinder } from './find.js';
 import { normalName, type Placed } from './layout.js';
 import { reasonOf } from './read.js';
@@ -19,7 +19,10 @@ interface Row {
   readonly label: string | undefined;
   readonly split: Split | undefined;
   readonly accepted: boolean;
-  readonly drawn: boolean;
+  /** Its place among the images that were drawn at random; 0: it was not. */
+  readonly drawn: number;
+  /** A person looked at it, and gave it no label. */
+  readonly skipped: boolean;
 }
 
 /** The cells of a file under its header. */
@@ -55,8 +58,8 @@ const longestLabel = 500;
  * others have for these columns (`findColumns`); other columns are named in a note. Paths are
  * relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a label an image is
  * unlabelled, without a split it is for training. Spaces around a label are none of it. Where there is a column
- * `source`, `accepted` in it marks labels that a model had suggested; 1 in a column `random` marks images that were
- * drawn at random.
+ * `source`, `accepted` in it marks labels that a model had suggested; numbers in a column `random` mark images that
+ * were drawn at random (`fairSample`).
  */
 export async function readManifest(manifest: string, options: ManifestOptions = {}): Promise<Manifest> {
   const { split: ownSplit = 'train', name = '', labels = true } = options;
@@ -72,14 +75,28 @@ export async function readManifest(manifest: string, options: ManifestOptions = 
     manifest,
   );
   const entries = await entriesOf(rows, dirname(manifest));
-  const placed = rows.map(({ label, split, accepted, drawn }, i) => ({
+  const fair = fairSample(rows);
+  const placed = rows.map((row, i) => ({
     entry: name === '' ? entries[i]! : { ...entries[i]!, path: `${name}/${entries[i]!.path}` },
-    split: label === undefined ? ('unlabelled' as const) : (split ?? ownSplit),
-    className: split === 'unlabelled' ? undefined : label,
-    accepted,
-    drawn,
+    split: row.label === undefined ? ('unlabelled' as const) : (row.split ?? ownSplit),
+    className: row.split === 'unlabelled' ? undefined : row.label,
+    accepted: row.accepted,
+    drawn: fair.has(row),
   }));
   return { placed, notes };
+}
+
+/**
+ * The images that were drawn at random and have labels, before the first of them that waits for one: behind it those
+ * alone have labels that were chosen for another reason, or accepted, which is no random sample. Where no order is
+ * known, as all have the number 1, all that have labels.
+ */
+function fairSample(rows: readonly Row[]): ReadonlySet<Row> {
+  const drawn = rows.filter((row) => row.drawn > 0);
+  const isOrdered = drawn.some((row) => row.drawn > 1);
+  const waiting = drawn.filter(({ label, skipped }) => isOrdered && label === undefined && !skipped);
+  const end = waiting.reduce((first, row) => Math.min(first, row.drawn), Infinity);
+  return new Set(drawn.filter((row) => row.label !== undefined && row.drawn < end));
 }
 
 const shownColumns = (names: readonly string[]): string =>
@@ -147,14 +164,14 @@ function rowOf(line: number, cells: readonly unknown[], columns: Columns, manife
   const split = columns.split === undefined ? undefined : cells[columns.split];
   const word = typeof split === 'string' ? split : split === undefined || split === null ? '' : JSON.stringify(split);
   const source = columns.source === undefined ? undefined : cells[columns.source];
-  const random = columns.random === undefined ? undefined : cells[columns.random];
   return {
     line,
     path,
     label: name,
     split: columns.splitOf(word, where),
     accepted: source === acceptedSource,
-    drawn: typeof random === 'string' ? random.trim() === randomMark : random === Number(randomMark),
+    skipped: source === skippedSource,
+    drawn: drawnAt(columns.random === undefined ? undefined : cells[columns.random]),
   };
 }
 

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openDataset } from '../data/dataset.js';
+import { readManifest } from '../data/manifest.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { openStudio, openWindow } from '../testing/studio-client.js';
@@ -104,7 +105,7 @@ test('without a network the images to label are drawn at random, and remembered 
   const folder = await temporaryFolder(t);
   await writeTree(folder, Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.png`, i])));
   const { window } = await openStudio(t, { folder, model: 'hf:nobody/nothing-here' });
-  await window.get('/api/images');
+  const images = await window.get<StudioImage[]>('/api/images');
   const proposed = await window.get<Proposal[]>('/api/next?count=4');
   assert.deepEqual(new Set(proposed.map(({ why }) => why)), new Set(['random']));
   assert.equal(new Set(proposed.map(({ id }) => id)).size, 4);
@@ -113,6 +114,13 @@ test('without a network the images to label are drawn at random, and remembered 
   assert.deepEqual(
     (await window.get<Labels>('/api/labels')).labels.map(({ random }) => random),
     [true],
+  );
+  // Somebody who trains on the list is told of the same sample: it ends before the second one, which waits.
+  await window.post('/api/labels', [change(proposed[2]!.id, null, 'a')]);
+  const { placed } = await readManifest(join(folder, 'labels.csv'));
+  assert.deepEqual(
+    placed.filter(({ drawn }) => drawn).map(({ entry }) => entry.path),
+    images.filter(({ id }) => id === proposed[0]!.id).map(({ path }) => path),
   );
 });
 

@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spreadsheet } from '../artifact/csv.js';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
+import { drawnAt } from '../data/columns.js';
 import { naturalOrder } from '../data/dataset.js';
 import { normalName } from '../data/layout.js';
 import { readTable } from '../data/manifest.js';
@@ -22,8 +23,8 @@ export const studioFolder = '.pupil';
 interface Entry {
   readonly label: string | null;
   readonly source: LabelSource | 'skipped' | '';
-  /** It is of the random sample. */
-  readonly random: boolean;
+  /** Its place in the random sample, from 1; 0: it is not of it. */
+  readonly random: number;
 }
 
 /** What names changes that were sent, in case they are sent again. */
@@ -49,7 +50,7 @@ export interface LabelStore {
   /** Makes all of them, or none where `conflicts` has some; those of a delivery once, however often it comes. */
   change(changes: readonly LabelChange[], delivery?: Delivery): Promise<LabelAnswer>;
   changeClasses(change: ClassChange): Promise<Labels>;
-  /** Remembers images that are of the random sample, with labels or to be asked about. */
+  /** Remembers images that are of the random sample, with labels or to be asked about, in their random order. */
   propose(ids: readonly number[]): Promise<void>;
   /** Settles when nothing is being written. */
   idle(): Promise<void>;
@@ -57,7 +58,7 @@ export interface LabelStore {
 
 /** Longest name of a class. */
 const longest = 200;
-const blank: Entry = { label: null, source: '', random: false };
+const blank: Entry = { label: null, source: '', random: 0 };
 
 /** The name of a class as it is kept. Throws `usage` for what cannot be one. */
 function className(name: unknown): string {
@@ -159,7 +160,7 @@ class LabelFiles {
     const rows = this.#order.map((path) => {
       const { label, source, random } = entries.get(path)!;
       const rest = columns.map((column) => others.get(path)?.get(column) ?? '');
-      return [path, label ?? '', source, random ? '1' : '', ...rest];
+      return [path, label ?? '', source, random > 0 ? String(random) : '', ...rest];
     });
     const text = spreadsheet([['path', 'label', 'source', 'random', ...columns], ...rows]);
     await writeFileAtomically(this.manifest, text);
@@ -217,7 +218,7 @@ class Store implements LabelStore {
     this.#ids.clear();
     found.forEach((path, id) => this.#ids.set(path, id));
     for (const [path, label] of layout)
-      if (!this.#entries.has(path)) this.#entries.set(path, { label, source: 'folder', random: false });
+      if (!this.#entries.has(path)) this.#entries.set(path, { label, source: 'folder', random: 0 });
     this.#classes = withClasses(this.#classes, this.#entries);
     this.#changed(++this.#version);
   }
@@ -230,7 +231,7 @@ class Store implements LabelStore {
         const id = this.#ids.get(path);
         return id === undefined || this.#absent.has(id) || label === null || source === 'skipped' || source === ''
           ? []
-          : [{ id, label, source, random }];
+          : [{ id, label, source, random: random > 0 }];
       }),
       skipped: this.#paths.flatMap((_, id) => (this.isSkipped(id) && !this.#absent.has(id) ? [id] : [])),
     };
@@ -254,7 +255,7 @@ class Store implements LabelStore {
   }
 
   isRandom(id: number): boolean {
-    return this.#entryOf(id).random;
+    return this.#entryOf(id).random > 0;
   }
 
   answered(): number {
@@ -298,11 +299,8 @@ class Store implements LabelStore {
   async propose(wanted: readonly number[]): Promise<void> {
     const fresh = wanted.filter((id) => !this.isRandom(id));
     if (fresh.length === 0) return;
-    for (const id of fresh)
-      this.#entries.set(this.#paths[id]!, {
-        ...this.#entryOf(id),
-        random: true,
-      });
+    let random = [...this.#entries.values()].reduce((most, entry) => Math.max(most, entry.random), 0);
+    for (const id of fresh) this.#entries.set(this.#paths[id]!, { ...this.#entryOf(id), random: ++random });
     await this.#files.commit({ random: fresh.map((id) => this.#paths[id]) }, () => this.#classes);
   }
 
@@ -427,7 +425,7 @@ async function readLabels(manifest: string): Promise<Saved> {
     entries.set(name, {
       label: text === '' ? null : text,
       source: text === '' && said === 'skipped' ? 'skipped' : kept,
-      random: cell(random) === '1',
+      random: drawnAt(cell(random)),
     });
     others.set(name, new Map(more.map((column) => [column, cell(columns.indexOf(column))])));
   }
