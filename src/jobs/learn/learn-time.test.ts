@@ -54,31 +54,6 @@ test('a student that was trained is kept when the time is over by then, and what
   assert.match(again.notes.at(-1)!, why);
 });
 
-test('what images took to decode, once, is not expected of a round again', async (t) => {
-  const at = await temporaryFolder(t);
-  const pass = busyClock(t);
-  let isDue = false;
-  const { rungs } = await climb(
-    blobs({ train: 60, test: 30 }),
-    {
-      ...(await blobBackbone(join(at, 'backbone'))),
-      labelsPerClass: 4,
-      rungs: ['probe', 'consensus', 'rounds'],
-      minutes: 2,
-      out: join(at, 'run'),
-    },
-    (event) => {
-      if (event.type === 'rung') isDue = event.rung.name === 'probe';
-      if (!isDue || event.type !== 'progress' || event.what !== 'decoding') return;
-      pass(70);
-      isDue = false;
-    },
-  );
-  const [, consensus, round] = rungs;
-  assert.ok(consensus!.seconds! > 70);
-  assert.deepEqual([round!.name, round!.skipped], ['round 1', undefined], round!.reason);
-});
-
 test('a run that goes on and has nothing left to train says so', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const data = blobs({ train: 20, val: 8 });

@@ -25,6 +25,7 @@ import { suggest } from '../suggest/suggest.js';
 import { featuresFolder } from '../../techniques/stored-features.js';
 import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
+import { busyClock } from '../../testing/busy-clock.js';
 import { blob, temporaryFolder, writeTree } from '../../testing/image-files.js';
 import { collect, hashOf, useOwnCache } from '../../testing/kit.js';
 import { learn, type LearnOptions } from './learn.js';
@@ -67,6 +68,28 @@ async function decodings(work: () => Promise<unknown>): Promise<Map<string, numb
   }
   return counts;
 }
+
+test('what images took to decode, once, is not expected of a round again', async (t) => {
+  const given = await photos(t);
+  const backbone = await blobBackbone(join(await temporaryFolder(t), 'backbone'));
+  const pass = busyClock(t);
+  let isSlow = true;
+  const wait = (message: unknown): void => {
+    if (!isSlow || !basename((message as Decoding).where).startsWith('more-')) return;
+    isSlow = false;
+    pass(70);
+  };
+  subscribe('pupil:decode', wait);
+  t.after(() => unsubscribe('pupil:decode', wait));
+  const rungs = ['probe', 'consensus', 'rounds'] as const;
+  const out = join(await temporaryFolder(t), 'run');
+  const { result } = await collect(
+    learn(given.data, { ...backbone, unlabelled: given.unlabelled, rungs, minutes: 2, out }),
+  );
+  const [, consensus, round] = result.rungs;
+  assert.ok(consensus!.seconds! > 70);
+  assert.deepEqual([round!.name, round!.skipped], ['round 1', undefined], round!.reason);
+});
 
 /** Hashes of contents that are in the cache as pictures for people. */
 async function pictures(): Promise<Set<string>> {
