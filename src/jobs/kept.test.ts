@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { exportModel } from '../artifact/export.js';
 import { readProvenance } from '../artifact/provenance.js';
 import { runFiles } from '../artifact/run-files.js';
 import { loadModel } from '../evaluate/load.js';
 import { resolveModel } from '../models/index.js';
+import { pick } from '../options/option.js';
+import { blobBackbone } from '../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../testing/blobs.js';
 import { blob, temporaryFolder } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
@@ -56,4 +59,20 @@ test('what a training found of images in two splits is in the report of the job'
   await learn(data, { resume: out, threads: 1, workers: 0 });
   assert.deepEqual(await runFiles.alike.read(out), found);
   assert.match(await readFile(join(out, 'report.html'), 'utf8'), /Images in two splits/);
+});
+
+test('the card of a job states the licence of the network that its model comes from', async (t) => {
+  const at = await temporaryFolder(t);
+  const options = await blobBackbone(join(at, 'backbone'));
+  const own = await resolveModel(join(at, 'backbone'));
+  const given = { ...own, backbone: { name: 'someone/net', licence: 'cc-by-nc-4.0' } };
+  await writeFile(join(at, 'net.onnx'), exportModel(given, {}));
+  const out = join(at, 'run');
+  await learn(blobs({ train: 8, val: 8 }), {
+    ...pick(options, ['size', 'threads', 'workers', 'seed']),
+    model: join(at, 'net.onnx'),
+    rungs: ['probe'],
+    out,
+  });
+  assert.match(await readFile(join(out, 'model-card.md'), 'utf8'), /net, has the licence cc-by-nc-4\.0, which also/);
 });

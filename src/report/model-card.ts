@@ -90,13 +90,14 @@ function licenceLine({ name, licence }: BackboneSource): string {
 function describeTraining({ config, learned }: CardContents): string[] {
   const settings = objectOf((config as { readonly settings?: unknown }).settings);
   const { dataHash, versions } = config as { readonly dataHash?: unknown; readonly versions?: unknown };
-  const { mode, technique, model } = settings;
+  const { mode, technique, model, student } = settings;
+  const networks = [model, ...(student === undefined ? [] : [student])].filter((name) => typeof name === 'string');
   const how = [textOf(mode), textOf(technique)].filter((word) => word !== undefined && word !== 'supervised');
   const version = textOf(objectOf(versions)['pupil']);
   const again = reproduce(config);
   return [
     `Trained with Pupil${version === undefined ? '' : ` ${version}`}${how.length === 0 ? '' : ` (${how.join(', ')})`}` +
-      `${typeof model === 'string' ? `, from ${model}` : ''}.`,
+      `${networks.length === 0 ? '' : `, from ${networks.join(' and its student ')}`}.`,
     ...(learned === undefined
       ? []
       : [

@@ -1,11 +1,13 @@
 import { basename, resolve } from 'node:path';
 import { readFile, stat } from 'node:fs/promises';
 import type { LearnedFile, RunConfig } from '../artifact/formats.js';
+import { readProvenance } from '../artifact/provenance.js';
 import { openRun, readMetrics } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import { decodeSmall } from '../evaluate/readers.js';
 import type { Image } from '../image/image.js';
 import { thumbnail } from '../image/thumbnail.js';
+import { backboneIn, teachersIn } from '../models/licence.js';
 import { imagesOf, type CellImages } from './blocks.js';
 import { confusions, readEvaluation, recognised, worst, type Evaluation, type Prediction } from './evaluation.js';
 import { readHistory } from './history.js';
@@ -91,7 +93,11 @@ export async function writeReport(
   const title = basename(resolve(folder)),
     config = withoutPlaces(run.config);
   const card =
-    modelFile && modelCard({ title, config, evaluation, modelBytes: modelFile.size, learned: countsOf(learned) });
+    modelFile &&
+    modelCard({
+      ...{ title, evaluation, modelBytes: modelFile.size, learned: countsOf(learned) },
+      config: { ...config, ...(await describedIn(run.path)) },
+    });
   if (card) await runFiles.card.write(run.path, cardText(title, card));
   const document = page(
     {
@@ -107,6 +113,19 @@ export async function writeReport(
   );
   await runFiles.report.write(run.path, document.html);
   return runFiles.report.in(run.path);
+}
+
+/** What the model of a run says of itself: that of a job is one of its trainings, which may be another network. */
+async function describedIn(run: string): Promise<object> {
+  const provenance: Readonly<Record<string, unknown>> = { ...(await readProvenance(run)) };
+  const { architecture } = provenance,
+    backbone = backboneIn(provenance),
+    teachers = teachersIn(provenance);
+  return {
+    ...(architecture === undefined ? {} : { architecture }),
+    ...(backbone && { backbone }),
+    ...(teachers && { teachers }),
+  };
 }
 
 const countsOf = (learned: LearnedFile | undefined): CardContents['learned'] =>
