@@ -37,6 +37,19 @@ test('what makes training impossible is refused by name', async (t) => {
   );
 });
 
+test('a class with very few labels beside another is named', async (t) => {
+  const root = await temporaryFolder(t);
+  const many = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`ants/${i}.png`, i]));
+  await writeTree(root, { ...many, 'bees/1.png': 50, 'bees/2.png': 51, 'wasps/1.png': 60, 'wasps/2.png': 61 });
+  const rare = async (): Promise<string[]> =>
+    checkDataset(await openDataset(root)).warnings.flatMap(({ kind, message }) =>
+      kind === 'rare-class' ? [message.split(':')[0]!] : [],
+    );
+  assert.deepEqual(await rare(), ['few labels of bees, wasps beside those of ants']);
+  await writeTree(root, { 'bees/3.png': 52, 'wasps/3.png': 62 });
+  assert.deepEqual(await rare(), []);
+});
+
 test('the same content in train and val is named, and stays only in val', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(root, {

@@ -12,6 +12,7 @@ export type ProblemKind =
   | 'repeated'
   | 'alike'
   | 'class-without-val'
+  | 'rare-class'
   | 'blank'
   | 'tiny'
   | 'note'; // warnings
@@ -149,7 +150,26 @@ function classProblems(
     if (without.length > 0)
       warnings.push({ kind: 'class-without-val', paths: [], message: `val has no image of ${list(without)}` });
   }
+  warnings.push(...rareClasses(classes, train));
   return { errors, warnings };
+}
+
+/** A class is rare that has fewer labels than `few`, and of which another class has `times` as many or more. */
+const rare = { few: 10, times: 10 };
+
+/** Classes that a model will miss, and whose images hardly count in its accuracy. `counts`: labels of each. */
+function rareClasses(classes: readonly string[], counts: readonly number[]): Problem[] {
+  const most = Math.max(0, ...counts);
+  const found = classes.flatMap((name, label) => {
+    const count = counts[label]!;
+    return count > 0 && count < rare.few && most >= rare.times * count ? [name] : [];
+  });
+  if (found.length === 0) return [];
+  const message =
+    `few labels of ${list(found)} beside those of ${classes[counts.indexOf(most)]!}: images of ` +
+    `${plural(found.length, 'that class', 'those classes')} will be missed, and hardly count in the accuracy; label ` +
+    'more of them, and look at the balanced accuracy';
+  return [{ kind: 'rare-class', paths: [], message }];
 }
 
 /** Throws `bad-data` with the first error (and how many more) if training is impossible. */

@@ -4,7 +4,7 @@ import { createEngine } from '../engine/index.js';
 import { argmax, crossEntropy } from '../evaluate/metrics.js';
 import { Random } from '../random.js';
 import { fitProbe } from './probe.js';
-import { predict } from './regression.js';
+import { balancedWeights, predict } from './regression.js';
 
 const classes = 2,
   size = 64;
@@ -44,4 +44,30 @@ test('with one label a class, features that happen to be silent in it do not dec
   } finally {
     await engine.close();
   }
+});
+
+test('a class of which there are few labels is recognised beside one of which there are many', async () => {
+  const random = new Random(1, 'features');
+  const draw = (label: number): number[] =>
+    Array.from({ length: size }, (_, f) => (f % classes === label ? 0.6 : 0) + random.normal());
+  const labels = [...Array<number>(60).fill(0), ...Array<number>(4).fill(1)];
+  const features = Float32Array.from(labels.flatMap(draw));
+  const truth = Array.from({ length: 200 }, (_, i) => i % classes);
+  const others = Float32Array.from(truth.flatMap(draw));
+  const folds = [0, 1, 2, 3].map((fold) => labels.flatMap((_, i) => (i % 4 === fold ? [i] : [])));
+  const engine = await createEngine('reference');
+  try {
+    const { head } = await fitProbe(engine, { features, size, labels, classes }, folds, [...labels.keys()]);
+    const rows = [...truth.keys()];
+    const logits = predict({ features: others, size }, head, rows, new Float32Array(rows.length * classes));
+    const found = rows.filter((i) => truth[i] === 1 && argmax(logits, i * classes, classes) === 1).length;
+    assert.ok(found > 60, `${found} of 100 of the rare class are found`);
+  } finally {
+    await engine.close();
+  }
+});
+
+test('weights are 1 where classes have equally many labels, and else give each class the same sum', () => {
+  assert.deepEqual([...balancedWeights([0, 1, 2, 2, 0, 1], 3)], [1, 1, 1, 1, 1, 1]);
+  assert.deepEqual([...balancedWeights([0, 0, 0, 2, -1], 3)], [2 / 3, 2 / 3, 2 / 3, 2, 0].map(Math.fround));
 });

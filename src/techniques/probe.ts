@@ -1,12 +1,13 @@
 import type { Engine } from '../engine/engine.js';
 import { crossEntropy } from '../evaluate/metrics.js';
-import { momentsOf, oneHot, openRegression, predict, startOf, type LinearHead } from './regression.js';
+import { balancedWeights, momentsOf, oneHot, openRegression, predict, startOf, type LinearHead } from './regression.js';
 
 /**
  * Transfer learning, first approach: the backbone is frozen and only the head is trained. A linear
  * head on fixed features is a convex problem, so it is solved to its optimum (L2-regularised
  * softmax regression on standardised features, by L-BFGS) rather than trained for a handful of
- * epochs. The strength of the penalty is chosen on held-out labels.
+ * epochs. All classes count alike, however many labels each has. The strength of the penalty is chosen on held-out
+ * labels.
  */
 
 /** Features [count, size] and integer labels of the same images. */
@@ -50,7 +51,14 @@ export async function fitProbe(
   folds: readonly (readonly number[])[],
   refit: readonly number[],
 ): Promise<ProbeResult> {
-  const count = set.labels.length;
+  /** The weights of these images, of all; 0 for the others. */
+  const including = (some: readonly number[]): Float32Array => {
+    const included = new Float32Array(set.labels.length);
+    const weights = balancedWeights(labelsOf(some), set.classes);
+    some.forEach((index, i) => (included[index] = weights[i]!));
+    return included;
+  };
+  const labelsOf = (some: readonly number[]): number[] => some.map((index) => set.labels[index]!);
   const targets = oneHot(set.labels, set.classes);
   // What is not learned from has no part in the features' scale either.
   const learned = Float32Array.from({ length: refit.length * set.size }, (_, i) => {
@@ -64,8 +72,8 @@ export async function fitProbe(
     let offset = 0;
     const heads: LinearHead[][] = [];
     for (const fold of folds) {
-      const included = new Float32Array(count).fill(1);
-      for (const index of fold) included[index] = 0;
+      const out = new Set(fold);
+      const included = including([...Array(set.labels.length).keys()].filter((index) => !out.has(index)));
       const x = startOf(set);
       const path: LinearHead[] = [];
       for (const [p, l2] of penalties.entries()) {
@@ -75,11 +83,9 @@ export async function fitProbe(
       heads.push(path);
       offset += fold.length;
     }
-    const labels = indexes.map((index) => set.labels[index]!);
-    const losses = heldOut.map((logits) => crossEntropy(logits, labels, set.classes));
+    const losses = heldOut.map((logits) => balancedLoss(logits, labelsOf(indexes), set.classes));
     const best = folds.length === 0 ? unselected : losses.indexOf(Math.min(...losses));
-    const everything = new Float32Array(count);
-    for (const index of refit) everything[index] = 1;
+    const everything = including(refit);
     const x = startOf(set);
     let head: LinearHead;
     for (const [p, l2] of penalties.slice(0, best + 1).entries())
@@ -93,4 +99,14 @@ export async function fitProbe(
   } finally {
     await regression.close();
   }
+}
+
+/** Mean cross-entropy, all classes counting alike. */
+function balancedLoss(logits: Float32Array, labels: readonly number[], classes: number): number {
+  const weights = balancedWeights(labels, classes);
+  const sum = labels.reduce((before, label, i) => {
+    const row = logits.subarray(i * classes, (i + 1) * classes);
+    return before + weights[i]! * crossEntropy(row, [label], classes);
+  }, 0);
+  return sum / labels.length;
 }

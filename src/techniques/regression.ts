@@ -49,6 +49,19 @@ export function oneHot(labels: ArrayLike<number>, classes: number): Float32Array
 }
 
 /**
+ * How much each of some images counts so that all classes count alike, in the mean 1 (-1: no label, which counts 0):
+ * n / (k n_c) of the n_c of n images with labels of k classes. Without it a linear classifier on few labels hardly
+ * names a class that has much fewer than another (docs/few-labels.md).
+ */
+export function balancedWeights(labels: ArrayLike<number>, classes: number): Float32Array {
+  const counts = new Float64Array(classes);
+  for (let i = 0; i < labels.length; i++) if (labels[i]! >= 0) counts[labels[i]!]!++;
+  const all = counts.reduce((sum, count) => sum + count, 0),
+    present = counts.filter((count) => count > 0).length;
+  return Float32Array.from(labels, (label) => (label < 0 ? 0 : all / (present * counts[label]!)));
+}
+
+/**
  * Logits of the images `indexes` under a linear head, written to `out` [indexes.length, classes].
  */
 export function predict(

@@ -1,12 +1,12 @@
 import type { Engine } from '../../engine/engine.js';
-import { oneHot, openRegression, startOf } from '../regression.js';
+import { balancedWeights, oneHot, openRegression, startOf } from '../regression.js';
 import type { Mixture } from './mixture.js';
 import type { Images } from './views.js';
 
 /** On features of unit variance. */
 const l2 = 0.03;
 
-/** A linear classifier on the labelled images. */
+/** A linear classifier on the labelled images, of which all classes count alike. */
 export interface Linear {
   /** Probabilities of all images, [count, classes], learned from those of the labelled images that `known` has. */
   classify(known: Int32Array): Promise<Float32Array>;
@@ -37,7 +37,10 @@ export async function openLinear(
   );
   return {
     async classify(known) {
-      const included = Float32Array.from(rows, (row) => Number(known[row]! >= 0));
+      const included = balancedWeights(
+        rows.map((row) => known[row]!),
+        classes,
+      );
       return mixture.classify(await regression.fit({ targets, included, l2, iterations }, startOf({ size, classes })));
     },
     close: () => regression.close(),
