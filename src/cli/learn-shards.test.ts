@@ -78,7 +78,7 @@ test('a shard of learn refuses what does not belong to the parts, and leaves see
     [['--shard', '1/2', '--lr', '0.1', ...out], /part-00001-of-00002.parquet was made with --lr "its default"/],
     [['--shard', '3/2', ...out], /there is no shard 3 of 2/],
     [['--shard', '2/2'], /learn with --shard needs --out FOLDER/],
-    [['--seeds', '2'], /--seeds has a use with --shard alone/],
+    [['--seeds', '2'], /--seeds needs --shard: add --shard 1\/1 to learn/],
     [['--resume', at('parts/seed-3'), '--shard', '1/2', ...out], /--resume has no use with --shard/],
   ] as const) {
     const { code, err } = await learn(...words);

@@ -36,6 +36,9 @@ export interface Comparison {
 export const linkOf = (run: string | undefined, links: ReadonlyMap<string, string>): string | undefined =>
   run === undefined ? undefined : links.get(run);
 
+/** What the plan left out was expected to take no time, which says nothing. */
+const planned = (seconds = 0): number | undefined => (seconds > 0 ? seconds : undefined);
+
 /** Accuracies as a chart, and below it what each cost. */
 export function comparison({ rows, name, model, note = '' }: Comparison): Html {
   const measured: { selection?: Accuracy | undefined; gain?: Gain | undefined }[] = rows.map((row) => ({
@@ -58,7 +61,7 @@ export function comparison({ rows, name, model, note = '' }: Comparison): Html {
         title: 'Time',
         kind: 'number',
         cell: ({ seconds, expectedSeconds }) =>
-          html`${duration(seconds ?? NaN)}${small(expectedSeconds, (expected) => `expected ${duration(expected)}`)}`,
+          html`${duration(seconds ?? NaN)}${small(planned(expectedSeconds), (time) => `expected ${duration(time)}`)}`,
       },
       {
         title: 'Outcome',

@@ -27,7 +27,7 @@ export const learn = command('learn', 'Find the best model in the time given, fr
   async run({ data }, { json, shard, seeds, ...options }, terminal) {
     if (shard !== undefined) return climbShard(data, shard, { ...options, seeds }, { json, terminal });
     if (seeds !== undefined)
-      throw new PupilError('usage', '`seeds` has a use with `shard` alone: add `shard: 1/1` to do all here', {
+      throw new PupilError('usage', '`seeds` needs `shard`: add `shard: 1/1` to learn with all of them here', {
         option: 'seeds',
       });
     requireData('learn', data, options.resume);
