@@ -1,6 +1,6 @@
 // Measures what each part of the consensus brings: `node scripts/consensus.js SET...` (flowers,
-// flowers-imbalanced, hymenoptera, scenes, objects50; --seeds 0,1,2,3,4), with ten labels a class,
-// those of `--labels-per-class 10`. Each row has what the rows above it have, and one thing more.
+// flowers-imbalanced, hymenoptera, scenes, objects50; --seeds 0,1,2,3,4), with ten labels a class or
+// --labels-per-class 2, those of `train`. Each row has what the rows above it have, and one thing more.
 // Every seed is saved in results/consensus.json at once; `node scripts/results.js --render` puts the
 // table on the page. Needs the images and weights that docs/results.md names, in ../shared or
 // $PUPIL_SHARED.
@@ -29,8 +29,8 @@ const own = 2;
 const components = 128;
 
 /** Images of one seed: the labelled ones by index, and what is known. */
-function drawn({ classes, train }, seed) {
-  const kept = new Set(keepLabels(train.samples, 10, seed).labelled);
+function drawn({ classes, train }, perClass, seed) {
+  const kept = new Set(keepLabels(train.samples, perClass, seed).labelled);
   const labelled = [...train.samples.keys()].filter((i) => kept.has(train.samples[i]));
   return {
     labelled,
@@ -81,9 +81,9 @@ async function* rows(engine, { classes, train }, { labels, folds }) {
     ['+ labelled images count double', await mixture({ found: 0.5, labelled: 2 })],
   ]);
   const layers = [train.layers.slice(0, own), train.layers.slice(own)];
-  yield* await withForms(engine, problem, layers[0], async ({ mixture }) => [['+ an earlier layer', await mixture()]]);
   const agreed = async (seen) => (await consensus(engine, { networks: seen, labels, classes }, folds)).probabilities;
-  yield ['+ all forms, and last layers alone where clearly better: the consensus', await agreed([layers[0]])];
+  yield ['+ all forms', await agreed([[last]])];
+  yield ['+ an earlier layer beside, unless clearly worse: the consensus', await agreed([layers[0]])];
   yield ['+ MobileNetV1-0.75 beside', await agreed(layers)];
 }
 
@@ -97,10 +97,10 @@ async function probe(engine, { classes, train }, { labelled }) {
 
 const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {});
 
-async function measure(name, set, seed) {
+async function measure(name, set, perClass, seed) {
   const engine = await createEngine('ort', { threads: 1 });
   const { classes, train } = set,
-    draw = drawn(set, seed);
+    draw = drawn(set, perClass, seed);
   const free = [...train.samples.keys()].filter((i) => draw.labels[i] < 0);
   const right = (rows) =>
     free.filter((i) => argmax(rows, i * classes, classes) === train.samples[i].label).length / free.length;
@@ -126,10 +126,15 @@ async function measure(name, set, seed) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '0,1,2,3,4' } },
+  options: {
+    'seeds': { type: 'string', default: '0,1,2,3,4' },
+    'labels-per-class': { type: 'string', default: '10' },
+  },
 });
-for (const name of positionals) {
-  const set = await open(name, networks);
+const perClass = Number(values['labels-per-class']);
+for (const data of positionals) {
+  const set = await open(data, networks),
+    name = perClass === 10 ? data : `${data}-${perClass}`;
   for (const seed of values.seeds.split(',').map(Number))
-    if (read()[name]?.[seed] === undefined) await measure(name, set, seed);
+    if (read()[name]?.[seed] === undefined) await measure(name, set, perClass, seed);
 }

@@ -919,32 +919,37 @@ function describeSuggestions(measured) {
 
 /** What scripts/consensus.js measured: a table of all sets for each of the two things it measures. */
 function describeConsensus(measured) {
-  const sets = Object.keys(measured);
-  const names = Object.keys(Object.values(measured[sets[0]])[0]);
   const number = ({ mean, interval }) => `${mean.toFixed(3)} ± ${interval.toFixed(3)}`;
-  const heading = (set) => `${set}, ${Object.keys(measured[set]).length} seeds`;
-  const table = (of) => [
+  const heading = (name) => `${name.replace(/-\d+$/, '')}, ${Object.keys(measured[name]).length} seeds`;
+  const table = (names, of) => [
     '',
-    `| | ${sets.map(heading).join(' | ')} |`,
-    `|---|${sets.map(() => '---|').join('')}`,
-    ...names.map((name) => {
-      const cells = sets.map((set) => number(meanInterval(Object.values(measured[set]).map((run) => run[name][of]))));
-      return `| ${name} | ${cells.join(' | ')} |`;
+    `| | ${names.map(heading).join(' | ')} |`,
+    `|---|${names.map(() => '---|').join('')}`,
+    ...Object.keys(Object.values(measured[names[0]])[0]).map((row) => {
+      const cells = names.map((name) => number(meanInterval(Object.values(measured[name]).map((run) => run[row][of]))));
+      return `| ${row} | ${cells.join(' | ')} |`;
     }),
   ];
+  // Of other numbers of labels than ten the number ends the name.
+  const names = Object.keys(measured).filter((name) => !/-\d+$/.test(name)),
+    few = Object.keys(measured).filter((name) => name.endsWith('-2'));
   return [
     '## <a id="consensus"></a>Parts of the consensus',
     '',
     'What each part of `--mode consensus` brings, with ten labels of each class and MobileNetV2: a row has what ' +
       'those above it have, and one thing more. Mean ± 95% interval over seeds, which say what is labelled. ' +
       'Flowers-imbalanced has classes of 1 : 0.5 : 0.2 : 0.5 : 1. Made by ' +
-      `\`node scripts/consensus.js ${sets.join(' ')}\`.`,
+      `\`node scripts/consensus.js ${names.join(' ')}\`.`,
     '',
     'Labels of the other training images that are right:',
-    ...table('labels'),
+    ...table(names, 'labels'),
     '',
     'Accuracy on val of the last layer solved on these labels:',
-    ...table('val'),
+    ...table(names, 'val'),
+    '',
+    'The same labels with two labels of each class in place of ten ' +
+      `(\`node scripts/consensus.js --labels-per-class 2 ${few.map((name) => name.slice(0, -2)).join(' ')}\`):`,
+    ...table(few, 'labels'),
   ];
 }
 

@@ -11,10 +11,11 @@
  * Several networks complement each other side by side in one space, unless one spoils the distances
  * of another, which no weight undoes. So features are looked at in several views: of all networks
  * together, and of each alone; one of them speaks, chosen by the labels that are held out. The same
- * holds for the layers of a network: an earlier one beside the last tells flowers apart, and hides what
- * tells ants from bees. So the networks that speak are looked at once more, by their last layers alone.
- * Where these are clearly better on labels held out, both views speak: few labels take the worse one
- * for the better now and then, and the product of both loses less by that.
+ * holds for the layers of a network: an earlier one beside the last tells flowers and scenes apart a little
+ * better, and hides what tells ants from bees. So networks are looked at by their last layers, and those that speak
+ * once more by all layers. Both views speak, as few labels take the worse one for the better now and then and the
+ * product of both loses less by that; but where last layers are clearly better on labels held out, they alone, since
+ * an earlier layer spoils more than it adds (docs/few-labels.md).
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -29,13 +30,13 @@ import type { Features } from './features.js';
 interface Effort {
   /** Components of the mixtures. */
   readonly dimensions: readonly number[];
-  /** Whether last layers are looked at alone. */
-  readonly looksAtLast: boolean;
+  /** Whether earlier layers are looked at, too. */
+  readonly looksAtEarlier: boolean;
   /** Of the linear classifier. */
   readonly iterations: number | undefined;
 }
-const full: Effort = { dimensions: [32, 64, 128, 256], looksAtLast: true, iterations: undefined };
-const quick: Effort = { dimensions: [64, 128], looksAtLast: false, iterations: 30 };
+const full: Effort = { dimensions: [32, 64, 128, 256], looksAtEarlier: true, iterations: undefined };
+const quick: Effort = { dimensions: [64, 128], looksAtEarlier: false, iterations: 30 };
 /** Labels' worth of belief that all models are equally good. */
 const equality = 5;
 /**
@@ -213,11 +214,11 @@ async function agreeOn(
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Omit<Consensus, 'aside'>> {
-  const hasEarlier = effort.looksAtLast && folds.length > 0 && views.hasEarlier;
+  const looksAtEarlier = effort.looksAtEarlier && folds.length > 0 && views.hasEarlier;
   // All networks side by side, where there are several, then each alone.
   const alone = Array.from({ length: views.networks }, (_, network) => [network]);
   const wide = alone.length > 1 ? [alone.flat(), ...alone] : alone;
-  const fits = (wide.length + Number(hasEarlier)) * (folds.length + 1);
+  const fits = (wide.length + Number(looksAtEarlier)) * (folds.length + 1);
   let done = 0;
   const all: Heard[] = [];
   const hear = async (view: View): Promise<Heard> => {
@@ -248,13 +249,13 @@ async function agreeOn(
     images: await views.of(networks, layers),
   });
   for (const networks of wide) {
-    const heard = await hear(await viewOf(networks, 'all'));
+    const heard = await hear(await viewOf(networks, 'last'));
     if (chosen === undefined || isBetter(heard, chosen)) chosen = heard;
   }
   const speaking = [chosen!];
-  if (hasEarlier) {
-    const last = await hear(await viewOf(chosen!.networks, 'last'));
-    if (isBetter(last, chosen!)) speaking.push(last);
+  if (looksAtEarlier) {
+    const wider = await hear(await viewOf(chosen!.networks, 'all'));
+    if (!isBetter(chosen!, wider)) speaking.push(wider);
   }
   // Views count the same.
   const weights = new Map(speaking.map((view) => [view, weigh(view.judged).map((weight) => weight / speaking.length)]));
