@@ -176,9 +176,10 @@ test('classes with few labels get the next ones, although they have few images',
   const labels = of.map((group, i) => (i - first[group]! < given[group]! ? group : -1));
   const folds = [0, 1].map((half) => [...labels.keys()].filter((i) => labels[i]! >= 0 && i % 2 === half));
   await withEngine(async (engine) => {
-    const chosen = await suggestImages(engine, { layers: [rows], labels, classes: 3, folds }, 6);
+    const chosen = await suggestImages(engine, { layers: [rows], labels, classes: 3, folds }, 8);
     const rare = chosen.filter(({ index }) => of[index] === 2).length;
-    assert.ok(rare >= 3, `${rare} of 6`);
+    // Of all images one in six is of it.
+    assert.ok(rare >= 3, `${rare} of 8`);
   });
 });
 
