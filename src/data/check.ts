@@ -159,7 +159,7 @@ const rare = { few: 10, times: 10 };
 
 /** Classes that a model will miss, and whose images hardly count in its accuracy. `counts`: labels of each. */
 function rareClasses(classes: readonly string[], counts: readonly number[]): Problem[] {
-  const most = Math.max(0, ...counts);
+  const most = counts.reduce((a, b) => Math.max(a, b), 0);
   const found = classes.flatMap((name, label) => {
     const count = counts[label]!;
     return count > 0 && count < rare.few && most >= rare.times * count ? [name] : [];
