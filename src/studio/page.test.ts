@@ -137,12 +137,6 @@ test(
       paths.indexOf(`bees ${bee}.jpg`),
     ) as [number, number];
     const labelOf = new Map(more.labels.map(({ id, label }) => [id, label]));
-    // Accepted labels are not doubted: these two are to be a person's, whatever the model suggested of them.
-    for (const { id, label } of more.labels.filter(({ id }) => id === wrong || id === kept)) {
-      const undone = [{ id, was: label, to: null, source: 'person' }];
-      assert.equal((await window.post('/api/labels', undone)).status, 200);
-      labelOf.delete(id);
-    }
     const rest = paths
       .map((path, id) => ({
         id,
@@ -157,6 +151,8 @@ test(
       () => window.get<CheckQueues>('/api/check'),
       (queues) => [wrong, kept].every((one) => queues.labels.some(({ id }) => id === one)),
     );
+    // What was asked first by the model of before stays in sight, with three questions before it and those after it.
+    await page.reload();
     const askAbout = async (id: number): Promise<void> => {
       await page.locator(`.strip .pick:has(img[src$="/thumbnail/${id}"])`).focus();
       await page.keyboard.press('Enter');
