@@ -97,11 +97,11 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
 
 /**
  * What a technique has to show on held-out labels: a smaller network is worth a loss within the interval, and what
- * learns from labels alone replaces rounds where it is right more often.
+ * learns from labels alone replaces rounds where it is right more often beyond it.
  */
 function barOf(name: RungName, { situation, smaller, network }: Climb): Bar | undefined {
   if (rungs[name].smaller && smaller) return isSmallerThan(smaller, network) ? 'as good' : 'better';
-  return situation.mode !== 'scratch' && knowsLess(name, situation) ? 'more right' : undefined;
+  return situation.mode !== 'scratch' && knowsLess(name, situation) ? 'better from labels alone' : undefined;
 }
 
 /** The files of the rung that is kept become those of the run. */

@@ -131,14 +131,15 @@ test('a rung that is right as often as the one that is kept is kept, whatever it
   assert.match(reason!, /against consensus, −6.9 ± \d.\d against probe: worse on held-out images$/);
 });
 
-test('what knows less than the rungs below is kept where it is right more often', () => {
+test('what knows less than the rungs below is kept where it is right more often beyond the interval', () => {
   for (const { labels, before, after, kept, says } of [
-    { labels: 50, before: 40, after: 40, kept: false, says: /^not more often right .*: 0.0 ± 0.0 points against one$/ },
-    { labels: 50, before: 40, after: 41, kept: true, says: /^\+2.0 ± 4.0 points against one$/ },
+    { labels: 50, before: 40, after: 40, kept: false, says: /^not better beyond .*: 0.0 ± 0.0 points against one$/ },
+    { labels: 20, before: 18, after: 19, kept: false, says: /^not better beyond .*: \+5.0 ± 10.5 points against one$/ },
+    { labels: 50, before: 30, after: 41, kept: true, says: /^\+22.0 ± 11.9 points against one$/ },
     { labels: 0, before: 0, after: 0, kept: false, says: /^no labels are held out to show it better$/ },
   ]) {
     const [one, other] = [trained('one', labels, before), trained('other', labels, after)];
-    const judged = judge({ trained: other, before: [one], below: one, bar: 'more right' });
+    const judged = judge({ trained: other, before: [one], below: one, bar: 'better from labels alone' });
     assert.equal(judged.kept, kept, judged.reason);
     assert.match(judged.reason!, says);
   }
