@@ -96,7 +96,7 @@ export async function writeReport(
     modelFile &&
     modelCard({
       ...{ title, evaluation, modelBytes: modelFile.size, learned: countsOf(learned) },
-      config: { ...config, ...(await describedIn(run.path)) },
+      config: run.config.architecture === undefined ? { ...config, ...(await describedIn(run.path)) } : config,
     });
   if (card) await runFiles.card.write(run.path, cardText(title, card));
   const document = page(
@@ -115,7 +115,7 @@ export async function writeReport(
   return runFiles.report.in(run.path);
 }
 
-/** What the model of a run says of itself: that of a job is one of its trainings, which may be another network. */
+/** What the model of a job says of itself, as run.json does not: one of its trainings made it, of whichever network. */
 async function describedIn(run: string): Promise<object> {
   const provenance: Readonly<Record<string, unknown>> = { ...(await readProvenance(run)) };
   const { architecture } = provenance,

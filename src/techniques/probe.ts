@@ -51,6 +51,7 @@ export async function fitProbe(
   folds: readonly (readonly number[])[],
   refit: readonly number[],
 ): Promise<ProbeResult> {
+  const labelsOf = (some: readonly number[]): number[] => some.map((index) => set.labels[index]!);
   /** The weights of these images, of all; 0 for the others. */
   const including = (some: readonly number[]): Float32Array => {
     const included = new Float32Array(set.labels.length);
@@ -58,7 +59,6 @@ export async function fitProbe(
     some.forEach((index, i) => (included[index] = weights[i]!));
     return included;
   };
-  const labelsOf = (some: readonly number[]): number[] => some.map((index) => set.labels[index]!);
   const targets = oneHot(set.labels, set.classes);
   // What is not learned from has no part in the features' scale either.
   const learned = Float32Array.from({ length: refit.length * set.size }, (_, i) => {

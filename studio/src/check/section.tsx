@@ -1,9 +1,8 @@
 /** What may be wrong, one question at a time: labels, copies, images of no class. */
 import { useEffect } from 'preact/hooks';
 import { count, of } from '../parts/numbers.ts';
-import { Icon } from '../parts/icon.tsx';
+import { UndoButtons } from '../parts/undo-buttons.tsx';
 import { loadQueues } from '../state/queues.ts';
-import { canRedo, canUndo } from '../state/steps.ts';
 import { complain } from '../state/notices.ts';
 import { hearKey } from './keys.ts';
 import { QuestionCard } from './question.tsx';
@@ -76,12 +75,7 @@ export function CheckSection() {
             </button>
           ))}
         </div>
-        <button class="quiet square" aria-label="Undo" disabled={!canUndo.value} onClick={takeBack}>
-          <Icon name="undo" />
-        </button>
-        <button class="quiet square" aria-label="Do it again" disabled={!canRedo.value} onClick={doAgain}>
-          <Icon name="redo" />
-        </button>
+        <UndoButtons undo={takeBack} redo={doAgain} />
       </div>
       {question === undefined ? (
         <p class="empty">{kinds.find(({ name }) => name === queue.value)!.nothing}</p>

@@ -2,10 +2,10 @@
 import { Icon } from '../parts/icon.tsx';
 import { count, of } from '../parts/numbers.ts';
 import { isTouch } from '../parts/touch.ts';
+import { UndoButtons } from '../parts/undo-buttons.tsx';
 import { nameOf, present } from '../state/folder.ts';
 import { marks } from '../state/labels.ts';
 import { complain } from '../state/notices.ts';
-import { canRedo, canUndo } from '../state/steps.ts';
 import { dialog, redoStep, showAlike, undoStep } from './actions.ts';
 import { leaveKeyboard } from './keys.ts';
 import { ids, isSingle, selection, selectOnly, show, showImages, suggested, type Show } from './view.ts';
@@ -56,12 +56,7 @@ export function Toolbar() {
         <button class="quiet" onClick={() => void showAlike().catch(complain)}>
           More like this
         </button>
-        <button class="quiet square" aria-label="Undo" disabled={!canUndo.value} onClick={undoStep}>
-          <Icon name="undo" />
-        </button>
-        <button class="quiet square" aria-label="Do it again" disabled={!canRedo.value} onClick={redoStep}>
-          <Icon name="redo" />
-        </button>
+        <UndoButtons undo={undoStep} redo={redoStep} />
         <button
           class="quiet square"
           aria-label={isSingle.value ? 'Grid' : 'One image'}
