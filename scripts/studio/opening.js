@@ -1,8 +1,8 @@
 // Measures how long the studio's server is held up in one piece while it opens a folder of many images, and
 // while some of them are labelled: node scripts/studio/opening.js [--images 10000] [--model FILE] [--set SET].
 // Processor time of its thread, so that other programs do not count (Linux). With a model: also how soon requests are
-// answered while it looks at the images, how much memory that takes, and when suggestions come. Images are small
-// patterns; with a set they are its training images, as often as needed, each copy with noise of its own.
+// answered while it looks at the images, how much memory that takes, and how long the first proposals take after that.
+// Images are small patterns; with a set they are its training images, as often as needed, each with noise of its own.
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,6 +107,15 @@ while (!hasThumbnails || (await isLooking())) {
   await sleep(2000);
 }
 tell(`${values.model === undefined ? 'opened' : 'features'}; ${summed()}; ${mebibytes()}`);
+if (values.model !== undefined) {
+  const { user, system } = process.cpuUsage(),
+    since = performance.now();
+  const isChosen = ({ why }) => why !== 'random';
+  while (!(await window.get('/api/next?count=24')).some(isChosen)) await sleep(20);
+  const used = process.cpuUsage({ user, system });
+  const [wall, cpu] = [performance.now() - since, (used.user + used.system) / 1000];
+  console.log(`first proposals ${(wall / 1000).toFixed(1)} s later, ${(cpu / 1000).toFixed(1)} s of processor time`);
+}
 let version;
 for (let n = 0; n < 20; n++) version = await label();
 if (values.model !== undefined) while ((await window.get('/api/assistant')).version < version) await sleep(20);

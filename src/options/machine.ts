@@ -53,6 +53,7 @@ export const sharedFeatures = { ...machine.featureCache, otherwise: 'the cache f
 /** How much that is damaged is passed over, by commands that open images. */
 export const skip = option(whole(0), {
   says: 'unreadable images and damaged archives that are skipped; one more ends the command',
+  inForm: 'unreadable images that are skipped; one more ends the training',
   group: 'Data',
   otherwise: 'any number of images, but no archive',
   renewable: true,

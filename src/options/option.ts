@@ -27,6 +27,8 @@ type Usual<T> = T | Readonly<Record<Mode, T>>;
 export interface About<T> {
   /** Help, in a line; without its default, which is added. */
   readonly says: string;
+  /** The same in the studio's form, where `says` is about files or commands that only a terminal has. */
+  readonly inForm?: string;
   /** The heading under which help and forms show it; `group` gives it to many. */
   readonly group?: string;
   /** Help of the flag that says no, `--no-name`, where yes is usual. */

@@ -281,12 +281,14 @@ const learning = descentGroup('Training', {
   }),
 });
 
+const policies =
+  'how training images are varied: none, light, basic, weak, strong, randaugment:n=2,m=9, trivial, ' +
+  'auto:imagenet|cifar10|svhn, augmix, timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=12';
+
 const augmentation = descentGroup('Augmentation', {
   augment: option(policy, {
-    says:
-      'how training images are varied: none, light, basic, weak, strong, randaugment:n=2,m=9, trivial, ' +
-      'auto:imagenet|cifar10|svhn, augmix, timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=12 or a policy.json; ' +
-      'pupil augment draws it',
+    says: `${policies} or a policy.json; pupil augment draws it`,
+    inForm: `${policies}; Augment draws it`,
     usual: recipe('augment'),
     off: 'none',
     rank: 6,
@@ -323,6 +325,7 @@ const augmentation = descentGroup('Augmentation', {
   }),
   preview: option(flag, {
     says: 'save preview.png: the first batch as the network sees it',
+    inForm: 'keep a picture of the first batch as the network sees it',
     no: 'do not save preview.png, the first batch as the network sees it',
     usual: { finetune: true, scratch: true, probe: false, consensus: false },
     off: false,
@@ -346,6 +349,7 @@ const selection = group('Labels and splits', {
   }),
   rejection: option(flag, {
     says: 'learn which images are of none of the classes; `pupil predict` then says so',
+    inForm: 'learn which images are of none of the classes; Try then says so',
     no: 'do not learn which images are of none of the classes',
     usual: true,
     off: false,

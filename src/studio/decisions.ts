@@ -51,7 +51,8 @@ export async function openDecisions(folder: string | undefined): Promise<Decisio
     },
     ask(queue, path, label) {
       const key = keyOf(queue, path, label);
-      return kept.delete(key) ? write(`{"again":${key}}`) : last;
+      kept.delete(key);
+      return write(`{"again":${key}}`);
     },
   };
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, openStudio, type Window } from '../testing/studio-client.js';
+import { openDecisions } from './decisions.js';
 import type { CheckQueues, Folder, Labels, Proposal, StudioImage } from './protocol.js';
 
 const formats = fileURLToPath(new URL('../../fixtures/image/formats/', import.meta.url));
@@ -153,6 +154,20 @@ test('what was decided to keep is not asked again after a restart, even after a 
   await again.ready;
   assert.deepEqual((await again.window.get<CheckQueues>('/api/check')).alike, []);
   assert.deepEqual((await again.window.get<Labels>('/api/labels')).skipped, [3]);
+});
+
+test('what could not be written down is written when it is said again', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, '.pupil/decisions.jsonl');
+  await mkdir(join(folder, '.pupil'));
+  const decisions = await openDecisions(folder);
+  await decisions.keep('alike', '1.png', null);
+  await rm(file);
+  await mkdir(file);
+  await assert.rejects(decisions.ask('alike', '1.png', null), { code: 'bad-path' });
+  await rm(file, { recursive: true });
+  await decisions.ask('alike', '1.png', null);
+  assert.equal(await readFile(file, 'utf8'), '\n{"again":["alike","1.png"]}');
 });
 
 const layouts: readonly (readonly [string, readonly string[], readonly string[], RegExp])[] = [

@@ -20,7 +20,11 @@ test('a form asks for nothing that one process with a folder of images does not 
       assert.ok(others.length === 0 || others.some((other) => asked.includes(other)), `${command}: ${name}`);
     }
     for (const field of optionFields(command))
-      assert.doesNotMatch(`${field.label} ${field.says}`, /\branks?\b|MPI|\bshards\b|teacher not made/i, field.name);
+      assert.doesNotMatch(
+        `${field.label} ${field.says}`,
+        /\branks?\b|MPI|\bshards\b|teacher not made|archive|\bpupil \w|\.json|\.png/i,
+        field.name,
+      );
   }
   const absent = ['syncBn', 'averageEvery', 'share', 'shuffle', 'shuffleBuffer', 'reportOn', 'head', 'normalize'];
   assert.deepEqual(

@@ -56,7 +56,7 @@ const first: Readonly<Record<string, readonly string[]>> = {
 
 /** Help of an option as a form says it: other options by their labels, and the words that it offers. */
 const helpIn = (table: Options, name: string, row: Option): string =>
-  row.says
+  (row.inForm ?? row.says)
     .replace(row.kind.words?.join(', ') ?? '', wordsOf(name, row)?.join(', ') ?? '')
     .replaceAll(/`(\w+)`/g, (said, key: string) =>
       Object.hasOwn(table, key) ? `"${labelOf(key, table[key]!)}"` : said,

@@ -146,7 +146,7 @@ test(
     const folder = join(await temporaryFolder(t), 'photos');
     // The last two have the same pixels.
     await writeTree(folder, { '1.png': 1, '2.png': 2, '3.png': 3, '4.png': 3 });
-    const { page, window } = await openPage(t, { folder, model }, { expected: /status of 4(03|09)|ERR_/ });
+    const { page, window } = await openPage(t, { folder, model }, { expected: /status of (403|409|50.)|ERR_/ });
     await window.post('/api/classes', { add: 'cat' });
     await showAll(page);
     await page.locator('.classes .class').nth(1).waitFor();
@@ -171,9 +171,17 @@ test(
     assert.equal(await timesMade(folder, '1.png'), 1);
 
     // The server answers, but not this window, for a while.
-    await page.route('**/api/labels?*', (route) => route.fulfill({ status: 403, json: {} }), { times: 2 });
+    await page.route('**/api/labels?*', (route) => route.fulfill({ status: 403, json: {} }), { times: 1 });
+    // Then it cannot write into the folder, and something on the way breaks.
+    const error = { code: 'bad-path', message: 'labels.csv: another program has it open' };
+    const answers = [
+      { status: 500, json: { error } },
+      { status: 502, body: 'broken' },
+    ];
+    await page.route('**/api/labels?*', (route) => route.fulfill(answers.shift()), { times: 2 });
     await press(page, 2, '1');
     await waiting(page, '1 label').waitFor();
+    await page.getByText(/another program has it open/).waitFor();
     await until(
       () => listed(folder),
       (rows) => rows.length === 2,
@@ -223,6 +231,9 @@ test('names of files and classes are text, whatever they look like', { skip: ski
     .getByRole('button', { name: /svg onload/ })
     .first()
     .waitFor();
+  // A key that no class has says so.
+  await press(page, 0, '9');
+  await page.getByText('No class has the key 9.').waitFor();
   for (const [place, key] of ['1', '2', '3'].entries()) await press(page, place, key);
   await until(
     () => window.get<Labels>('/api/labels'),
@@ -293,5 +304,38 @@ test(
     await goTo(page, 'Label');
     await page.getByText('Your images are compared with each other.').waitFor();
     await assertAccessible(page, 'Label');
+  },
+);
+
+test(
+  'of many questions twelve are in sight, and all can be turned to, back and forth',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const folder = join(await temporaryFolder(t), 'photos');
+    const many = Array.from({ length: 30 }, (_, id) => id);
+    await writeTree(folder, Object.fromEntries(many.map((id) => [`${id}.png`, id])));
+    const { page } = await openPage(t, { folder, model });
+    const json: CheckQueues = { labels: [], alike: [], strangers: many.map((id) => ({ id, score: 1 })) };
+    await page.route('**/api/check', (route) => route.fulfill({ json }));
+    await goTo(page, 'Check');
+    await page.getByRole('button', { name: /^Of no class/ }).click();
+    const isAt = async (question: number, words: string, inSight: number): Promise<void> => {
+      await page.locator(`.strip [aria-current][aria-label="Question ${question}"]`).waitFor();
+      await page.getByText(words, { exact: true }).waitFor();
+      assert.equal(await page.locator('.strip .pick').count(), inSight);
+    };
+    const [earlier, later] = ['Earlier questions', 'Later questions'].map((name) => page.getByRole('button', { name }));
+    await isAt(1, '30 questions left; here are 1 to 12', 12);
+    assert.ok(await earlier!.isDisabled());
+    await later!.click();
+    await isAt(13, '30 questions left; here are 13 to 24', 12);
+    await page.keyboard.press('ArrowLeft');
+    await isAt(12, '30 questions left; here are 1 to 12', 12);
+    await later!.click();
+    await later!.click();
+    await isAt(25, '30 questions left; here are 25 to 30', 6);
+    assert.ok(await later!.isDisabled());
+    await earlier!.click();
+    await isAt(13, '30 questions left; here are 13 to 24', 12);
   },
 );

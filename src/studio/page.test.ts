@@ -204,7 +204,8 @@ test(
     );
     assert.deepEqual(now.classes, classes);
 
-    await goTo(page, 'Train');
+    // Nothing fails where another time is asked for while one is worked out.
+    await Promise.all([page.waitForRequest('**/api/forecast'), goTo(page, 'Train')]);
     await page.getByLabel('Train once').check();
     await page.getByText(/^Expected to take about \d+ (s|min)/).waitFor();
     for (const n of [1, 2]) {

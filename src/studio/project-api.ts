@@ -1,7 +1,14 @@
 /** The addresses below /api (protocol.ts) of one open folder: each reads what it was sent, and answers JSON. */
 import { Hono, type Context } from 'hono';
-import { PupilError } from '../errors.js';
-import { readBody, readCheck, readClassChange, readDelivery, readLabelChanges, readRunRequest } from './bodies.js';
+import {
+  numberIn,
+  readBody,
+  readCheck,
+  readClassChange,
+  readDelivery,
+  readLabelChanges,
+  readRunRequest,
+} from './bodies.js';
 import { answerErrors } from './failures.js';
 import { optionFields } from './forms.js';
 import type { Project } from './project.js';
@@ -23,15 +30,11 @@ export function projectApi(project: Project, place: Place): Hono {
   return app.route('/api', api);
 }
 
-/** A whole number in an address. Throws `usage`. */
-function numberIn(text: string | undefined, most: number, usual?: number): number {
-  if (text === undefined && usual !== undefined) return usual;
-  if (text === undefined || !/^\d{1,9}$/.test(text) || Number(text) > most)
-    throw new PupilError('usage', `a whole number up to ${most} is expected`);
-  return Number(text);
-}
+const idIn = (context: Context): number => numberIn('the number of an image', context.req.param('id'), 10 ** 9);
 
-const idIn = (context: Context): number => numberIn(context.req.param('id'), 10 ** 9);
+/** How many are asked for. */
+const countIn = (context: Context, most: number, usual: number): number =>
+  numberIn('count', context.req.query('count'), most, usual);
 
 export function folderOf({ key, identity, images, labels, assistant }: Project, place: Place): Folder {
   return {
@@ -107,11 +110,11 @@ function addLabels(api: Hono, { images, labels, assistant, attached }: Project):
   api.get('/next', async (context) => {
     await attached;
     const onlyRandom = context.req.query('only') === 'random';
-    return context.json(await assistant.next(numberIn(context.req.query('count'), 500, 10), onlyRandom));
+    return context.json(await assistant.next(countIn(context, 500, 10), onlyRandom));
   });
   api.get('/alike/:id', async (context) => {
     const id = idIn(context);
-    return context.json(await assistant.alike(id, numberIn(context.req.query('count'), 500, 20)));
+    return context.json(await assistant.alike(id, countIn(context, 500, 20)));
   });
   api.get('/assistant', (context) => context.json(assistant.says()));
   api.get('/check', (context) => context.json(assistant.check()));
@@ -132,7 +135,7 @@ function addLook(api: Hono, { look }: Project): void {
     return context.body(Uint8Array.from(jpeg), 200, { 'Content-Type': 'image/jpeg' });
   });
   api.get('/nearest/:id', async (context) =>
-    context.json(await look.nearest(idIn(context), numberIn(context.req.query('count'), 100, 12))),
+    context.json(await look.nearest(idIn(context), countIn(context, 100, 12))),
   );
 }
 

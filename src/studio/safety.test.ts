@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, openStudio, type Asked } from '../testing/studio-client.js';
-import type { Folder, Labels, StudioImage } from './protocol.js';
+import type { Failure, Folder, Labels, StudioImage } from './protocol.js';
 
 test('who is not the page of the studio gets nothing, in whatever way he asks', async (t) => {
   const folder = join(await temporaryFolder(t), 'photos');
@@ -86,6 +86,26 @@ test('who is not the page of the studio gets nothing, in whatever way he asks', 
     const answer = await ask(port, path, { ...asked, headers: { host, ...asked.headers } });
     assert.equal(answer.status, status, `${what}: ${answer.text.slice(0, 200)}`);
     assert.ok(!answer.text.includes(folder), `${what}: tells where the folder is`);
+  }
+  // What the page itself never sends is named, with the request.
+  const wrong: readonly [says: RegExp, path: string, asked: Asked][] = [
+    [/^POST \/api\/labels: the body: a list of changes is expected, got /, '/api/labels', post({ id: 0 })],
+    [/^POST \/api\/labels: was: a text is expected, got 3$/, '/api/labels', post([{ id: 0, was: 3, to: 'x' }])],
+    [
+      /^POST \/api\/check: id: .* below 2, the number of images, .* got 9$/,
+      '/api/check',
+      post({ queue: 'labels', id: 9 }),
+    ],
+    [
+      /^GET \/api\/next: count: a whole number up to 500 is expected, got "x"$/,
+      '/api/next?count=x',
+      { headers: { cookie } },
+    ],
+  ];
+  for (const [says, path, asked] of wrong) {
+    const answer = await ask(port, path, { ...asked, headers: { host, ...asked.headers } });
+    assert.equal(answer.status, 400);
+    assert.match((JSON.parse(answer.text) as Failure).error.message, says);
   }
   // A person who opens an address of before is told what to do, by a page that holds nothing else.
   const stale = await ask(port, '/', { headers: { host, accept: 'text/html', cookie: `${cookie.slice(0, -3)}AAA` } });

@@ -17,7 +17,10 @@ export interface Asked {
   readonly body?: string | Uint8Array | undefined;
 }
 
-/** A request to 127.0.0.1, whatever its headers say. */
+/**
+ * A request to 127.0.0.1, whatever its headers say, over a connection of its own: one that is kept may be closed by the
+ * server at the moment in which it is used again.
+ */
 export const ask = (port: number, path: string, asked: Asked = {}): Promise<Answer> =>
   askOnce(port, path, asked).catch((error: NodeJS.ErrnoException) => {
     // A server that refuses a large body closes before all of it was sent, which may be noticed before its answer.
@@ -29,15 +32,18 @@ export const ask = (port: number, path: string, asked: Asked = {}): Promise<Answ
 const askOnce = (port: number, path: string, { method = 'GET', headers = {}, body }: Asked): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
-    const sent = send({ host: '127.0.0.1', port, path, method, headers: given as Record<string, string> }, (answer) => {
-      const parts: Buffer[] = [];
-      answer.on('data', (part: Buffer) => parts.push(part));
-      answer.on('error', reject);
-      answer.on('end', () => {
-        const bytes = Buffer.concat(parts);
-        resolve({ status: answer.statusCode!, headers: answer.headers, bytes, text: bytes.toString('utf8') });
-      });
-    });
+    const sent = send(
+      { host: '127.0.0.1', port, path, method, headers: given as Record<string, string>, agent: false },
+      (answer) => {
+        const parts: Buffer[] = [];
+        answer.on('data', (part: Buffer) => parts.push(part));
+        answer.on('error', reject);
+        answer.on('end', () => {
+          const bytes = Buffer.concat(parts);
+          resolve({ status: answer.statusCode!, headers: answer.headers, bytes, text: bytes.toString('utf8') });
+        });
+      },
+    );
     sent.on('error', reject);
     sent.end(body);
   });

@@ -48,7 +48,14 @@ export async function visit(
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => {
-    if (message.type() === 'error' && !expected.test(message.text())) problems.push(message.text());
+    if (message.type() === 'error' && !expected.test(message.text()))
+      problems.push(`${message.text()} ${message.location().url}`);
+  });
+  // What the server said of it: the console has the status alone.
+  page.on('response', async (response) => {
+    if (response.status() < 400 || expected.test(`status of ${response.status()}`)) return;
+    const said = await response.text().catch(() => '');
+    problems.push(`${response.request().method()} ${response.url()}: ${response.status()} ${said.slice(0, 500)}`);
   });
   page.on('request', (request) => {
     if (/^http/.test(request.url()) && new URL(request.url()).host !== new URL(address).host)

@@ -1,6 +1,7 @@
 /** What may be wrong, one question at a time: labels, copies, images of no class. */
 import { useEffect } from 'preact/hooks';
 import { count, of } from '../parts/numbers.ts';
+import { Icon } from '../parts/icon.tsx';
 import { UndoButtons } from '../parts/undo-buttons.tsx';
 import { loadQueues } from '../state/queues.ts';
 import { complain } from '../state/notices.ts';
@@ -31,24 +32,51 @@ const kinds: readonly { readonly name: Queue; readonly title: string; readonly n
   },
 ];
 
+/** Questions that are in sight at once. */
+const together = 12;
+
 function Strip() {
   const all = questions.value,
-    from = Math.max(0, at.value - 3);
+    from = at.value - (at.value % together),
+    shown = all.slice(from, from + together);
   return (
-    <ol class="strip" aria-label="The next questions">
-      {all.slice(from, from + 12).map(({ key, ids }, i) => (
-        <li key={key}>
-          <button
-            class="pick"
-            aria-label={`Question ${from + i + 1}`}
-            aria-current={from + i === at.value ? 'true' : undefined}
-            onClick={() => moveTo(from + i)}
-          >
-            <Photo id={ids.at(-1)!} alt="" />
-          </button>
-        </li>
-      ))}
-    </ol>
+    <>
+      <div class="turning">
+        <p class="note" aria-live="polite">
+          {of(all.length, 'question')} left
+          {shown.length < all.length && `; here are ${from + 1} to ${from + shown.length}`}
+        </p>
+        {shown.length < all.length && (
+          <>
+            <Turn name="left" says="Earlier questions" to={from - together} />
+            <Turn name="right" says="Later questions" to={from + together} />
+          </>
+        )}
+      </div>
+      <ol class="strip" aria-label="Questions">
+        {shown.map(({ key, ids }, i) => (
+          <li key={key}>
+            <button
+              class="pick"
+              aria-label={`Question ${from + i + 1}`}
+              aria-current={from + i === at.value ? 'true' : undefined}
+              onClick={() => moveTo(from + i)}
+            >
+              <Photo id={ids.at(-1)!} alt="" />
+            </button>
+          </li>
+        ))}
+      </ol>
+    </>
+  );
+}
+
+function Turn({ name, says, to }: { readonly name: 'left' | 'right'; readonly says: string; readonly to: number }) {
+  const isThere = to >= 0 && to < questions.value.length;
+  return (
+    <button class="quiet square" aria-label={says} title={says} disabled={!isThere} onClick={() => moveTo(to)}>
+      <Icon name={name} />
+    </button>
   );
 }
 
@@ -82,9 +110,6 @@ export function CheckSection() {
       ) : (
         <>
           <QuestionCard question={question} />
-          <p class="note" aria-live="polite">
-            {of(left, 'question')} left
-          </p>
           <Strip />
         </>
       )}

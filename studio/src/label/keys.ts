@@ -1,5 +1,5 @@
 /** The keys of the labelling section: what help lists is what works. */
-import { complain } from '../state/notices.ts';
+import { complain, say } from '../state/notices.ts';
 import { aside } from '../state/marks.ts';
 import { accept, dialog, give, redoStep, selectAll, showAlike, step, undoStep } from './actions.ts';
 import {
@@ -49,8 +49,12 @@ export const keys: readonly Key[] = [
   {
     shown: '1 … 9',
     says: 'label with that class',
-    matches: (event) => plain(event.key)(event) && classOfKey(event.key) !== undefined,
-    run: (event) => give(classOfKey(event.key)!),
+    matches: (event) => plain(event.key)(event) && /^[1-9]$/.test(event.key),
+    run: ({ key }) => {
+      const name = classOfKey(key);
+      if (name !== undefined) give(name);
+      else say(`No class has the key ${key}. Press C for any class, or a new one.`);
+    },
   },
   {
     shown: 'C',

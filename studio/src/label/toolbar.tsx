@@ -1,4 +1,5 @@
 /** Above the images: which of them are shown, and how. */
+import { useEffect, useRef } from 'preact/hooks';
 import { Icon } from '../parts/icon.tsx';
 import { count, of } from '../parts/numbers.ts';
 import { isTouch } from '../parts/touch.ts';
@@ -25,8 +26,14 @@ function Lists() {
     { kind: 'all', label: 'All', total: present.value.length },
   ] as const;
   const other = titleOf(show.value);
+  const group = useRef<HTMLDivElement>(null);
+  // On a phone not all of them are in sight.
+  useEffect(
+    () => group.current?.querySelector('[aria-pressed=true]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+    [show.value],
+  );
   return (
-    <div class="lists" role="group" aria-label="Which images">
+    <div class="lists" role="group" aria-label="Which images" ref={group}>
       {lists.map(({ kind, label, total }) => (
         <button key={kind} aria-pressed={show.value.kind === kind} onClick={() => showImages({ kind })}>
           {label}

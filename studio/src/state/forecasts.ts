@@ -19,7 +19,8 @@ const situation = computed(() =>
 export const keyOf = (request: RunRequest): string => JSON.stringify([request, situation.value]);
 export const expectedOf = (request: RunRequest): Expected | undefined => known.value.get(keyOf(request));
 
-let last = '';
+let last = '',
+  stopper = new AbortController();
 
 /** Asks, unless it is known. Of several questions only the last one is answered. */
 export async function askExpected(request: RunRequest): Promise<void> {
@@ -27,11 +28,13 @@ export async function askExpected(request: RunRequest): Promise<void> {
   const before = known.value.get(key);
   if (before !== undefined && !('failure' in before)) return;
   last = key;
+  stopper.abort();
+  const { signal } = (stopper = new AbortController());
   // A failure of before may be none by now.
   if (before !== undefined) known.value = new Map([...known.value].filter(([one]) => one !== key));
   let expected: Expected;
   try {
-    expected = await post<Forecast>('/forecast', request);
+    expected = await post<Forecast>('/forecast', request, { signal });
   } catch (error) {
     expected = { failure: messageOf(error) };
   }

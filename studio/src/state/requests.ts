@@ -16,7 +16,12 @@ export class Refused extends Error {
    * cannot write, or has another folder open.
    */
   get isPassing(): boolean {
-    return [0, 403, 429].includes(this.status) || this.code === 'io' || this.code === 'other-folder';
+    return [0, 403, 429].includes(this.status) || this.isOfDisk || this.code === 'other-folder';
+  }
+
+  /** The disk is full or gone, or nothing can be written to the folder (now). */
+  get isOfDisk(): boolean {
+    return this.code === 'io' || this.code === 'bad-path';
   }
 }
 
@@ -43,7 +48,9 @@ async function read<T>(response: Response, others: readonly number[] = []): Prom
   if (value === null && response.ok) throw new Refused(0, unreachable);
   const error = value?.error;
   if (response.ok || (error === undefined && others.includes(response.status))) return value as T;
-  throw new Refused(response.status, error?.message ?? unreachable, error?.code);
+  // Without a reason it is no answer of the studio: the next one may be.
+  if (error === undefined) throw new Refused(0, `The studio answered nothing but ${response.status}.`);
+  throw new Refused(response.status, error.message, error.code);
 }
 
 export const get = async <T>(path: string): Promise<T> => read<T>(await send(path));
@@ -57,11 +64,14 @@ interface Asking {
   readonly others?: readonly number[] | undefined;
   /** Seconds after which nobody is there. */
   readonly seconds?: number | undefined;
+  /** Nobody wants to know any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-export async function post<T>(path: string, body?: unknown, { others, seconds }: Asking = {}): Promise<T> {
+export async function post<T>(path: string, body?: unknown, { others, seconds, signal }: Asking = {}): Promise<T> {
   const init: RequestInit = body === undefined ? {} : { headers: json, body: JSON.stringify(body) };
-  if (seconds !== undefined) init.signal = AbortSignal.timeout(1000 * seconds);
+  const over = seconds === undefined ? signal : AbortSignal.timeout(1000 * seconds);
+  if (over !== undefined) init.signal = over;
   return read<T>(await send(path, { method: 'POST', ...init }), others);
 }
 

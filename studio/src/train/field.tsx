@@ -37,7 +37,7 @@ function Control({ field, value, onChange, id }: Given & { readonly id: string }
     );
   const text = (entered: string): void => {
     if (entered === '') onChange(undefined);
-    else onChange(kind === 'number' ? Number(entered) : entered);
+    else onChange(kind === 'number' && !Number.isNaN(Number(entered)) ? Number(entered) : entered);
   };
   const given = {
     id,
@@ -46,7 +46,20 @@ function Control({ field, value, onChange, id }: Given & { readonly id: string }
     'value': value === undefined ? '' : String(value),
     'onInput': ({ currentTarget }: { currentTarget: HTMLInputElement }) => text(currentTarget.value),
   };
-  return kind === 'number' ? <input type="number" step="any" {...given} /> : <input type="text" {...given} />;
+  if (kind === 'text') return <input type="text" {...given} />;
+  if (choices.length === 0) return <input type="number" step="any" {...given} />;
+  // A number, or a word that stands instead of one: known when all of it is typed.
+  const { onInput: onChanged, ...others } = given;
+  return (
+    <>
+      <input type="text" list={`${id}-words`} {...others} onChange={onChanged} />
+      <datalist id={`${id}-words`}>
+        {choices.map((word) => (
+          <option key={word} value={word} />
+        ))}
+      </datalist>
+    </>
+  );
 }
 
 export function Field(given: Given) {
