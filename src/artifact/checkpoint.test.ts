@@ -127,6 +127,8 @@ test('checkpoints: an unwritable place and a full disk are errors that leave not
     (error) => error instanceof PupilError && error.code === 'io' && /disk is full/.test(error.message),
   );
   assert.deepEqual((await readdir(where)).sort(), before);
+  const busy = writeError('labels.csv', Object.assign(new Error('EBUSY'), { code: 'EBUSY' })) as PupilError;
+  assert.deepEqual([busy.code, /another program has it open/.test(busy.message)], ['io', true]);
   assert.equal((writeError('x', new TypeError('ours')) as PupilError).code, undefined);
 });
 

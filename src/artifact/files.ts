@@ -20,6 +20,7 @@ const advice: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
   ENOENT: 'that folder cannot be made or was removed; choose another folder',
   EFBIG: 'the file is larger than the file system allows; choose another folder',
+  EBUSY: 'another program has it open; close it there',
   EMFILE: 'too many files are open; close some programs or raise the limit',
   EIO: 'the disk reported a fault; choose another one',
   ESTALE: 'the share was lost; run again when it is back',
