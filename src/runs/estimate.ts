@@ -8,8 +8,15 @@ import { lookShare, type Measured } from './expected.js';
 import { buildPhaseStep, graphsOf, planPhases, type FixedSettings } from './phases.js';
 import type { Settings } from './resolve.js';
 
-/** Steps that are run at least, the fastest counts; of small ones, which take long to warm up, more. */
-const steps = { least: 3, most: 60, seconds: 0.5 };
+/**
+ * Steps that are run, the fastest counts: at least so many, of small ones, which take long to warm up, more; of those
+ * that take longer than `patience` in all no further ones, as who gives little time has none to spare for guesses.
+ */
+const steps = { least: 3, most: 60, seconds: 0.5, patience: 3 };
+
+/** Whether one more step is measured after so many in so many seconds. */
+export const measuresOn = (done: number, seconds: number): boolean =>
+  done === 0 || (done < steps.most && seconds < (done < steps.least ? steps.patience : steps.seconds));
 
 /**
  * Seconds that a training step of these (supervised) settings takes for each image, and those that
@@ -51,8 +58,7 @@ export async function secondsAnImage(model: Model, settings: Settings, classes: 
     const feed = openFeed(source, 0, 0);
     let image = Infinity;
     const began = performance.now();
-    const isWarm = (): boolean => performance.now() - began > 1000 * steps.seconds;
-    for (let i = 0; i < steps.least || (i < steps.most && !isWarm()); i++) {
+    for (let i = 0; measuresOn(i, (performance.now() - began) / 1000); i++) {
       const before = performance.now();
       await runner.run({ step: i, total: steps.most, learningRate: 1e-6 }, feed);
       image = Math.min(image, (performance.now() - before) / 1000 / (batchSize * step.accumulate));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { measuresOn } from './estimate.js';
 import { secondsOfTraining } from './expected.js';
 import { resolveSettings } from './resolve.js';
 
@@ -22,4 +23,14 @@ test('what only looks at images takes a third of a step for each; minutes that a
   assert.ok(consensus > 2 + 1000 * 0.01 && consensus < 20, `${consensus}`);
   const brief = resolveSettings(undefined, { mode: 'finetune', epochs: 100, minutes: 1 });
   assert.ok(secondsOfTraining(brief, work, 2, measured) < 60 + probe + 6 * 2 + 1e-9);
+});
+
+test('steps that take seconds each are not measured three times', () => {
+  // Counts the steps that are run where each takes so long.
+  const stepsOf = (seconds: number): number => {
+    let done = 0;
+    while (measuresOn(done, done * seconds)) done++;
+    return done;
+  };
+  assert.deepEqual([0.001, 0.05, 0.7, 1.6, 5].map(stepsOf), [60, 10, 3, 2, 1]);
 });

@@ -9,7 +9,7 @@ import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Climb, Climber, LearnEvent } from './climber.js';
-import type { Trained } from './judge.js';
+import { isUntaught, type Trained } from './judge.js';
 import { describeLabels, labelsBy, teachSmaller } from './rounds.js';
 import type { RungPlan } from './rungs.js';
 import { isAsked, spare } from './time.js';
@@ -25,8 +25,9 @@ export interface Teaching {
 }
 
 /**
- * Teaches a smaller network. One that a session before had taught by another rung stays in the record, and a new one is
- * taught by the rung that is kept now; one that was begun with another teacher is not gone on with.
+ * Teaches a smaller network. One that a session before had taught by another rung, or had too little time for, stays in
+ * the record, and a new one is taught by the rung that is kept now; one that was begun with another teacher is not gone
+ * on with.
  */
 export async function* climbSmaller(
   { chain }: Climb,
@@ -39,10 +40,13 @@ export async function* climbSmaller(
   for (let time = 1; ; time++) {
     const name = time === 1 ? first : `${first} ${time}`;
     const teacher = (await teacherBefore(chain.run, name, possible)) ?? below;
-    const isOther = teacher !== below;
-    if (isOther && !climber.isFinished(name)) continue;
+    const isOther = teacher !== below,
+      isFinished = climber.isFinished(name);
+    if (isOther && !isFinished) continue;
     yield* attempt({ name, what: time === 1 ? what : `the same, taught by ${teacher!.name}`, teacher, below });
-    if (!isOther) return;
+    // With more time one is taught again that had too little.
+    const one = climber.trained(name);
+    if (!isOther && !(isFinished && one && isUntaught(one.stage))) return;
   }
 }
 
@@ -88,8 +92,10 @@ export async function* teachByConsensus(
       ? undefined
       : { left: () => began + (1 - spare) * seconds - elapsed() - follows, follows };
   };
-  const student = situation.options.student!;
-  const stage = yield* teachSmaller(chain, {
+  const student = situation.options.student!,
+    { usual, most } = ladder.smallerTimes;
+  const times = budget < Infinity && !isAsked(row, situation) ? most : usual;
+  const { completed, ...stage } = yield* teachSmaller(chain, {
     name,
     folder: join('rungs', spelled(name)),
     student,
@@ -97,9 +103,14 @@ export async function* teachByConsensus(
     situation,
     minutes,
     time,
-    times: budget < Infinity && !isAsked(row, situation) ? ladder.smallerTimes.most : ladder.smallerTimes.usual,
+    times,
   });
   const { data } = chain.whole;
   const labels = describeLabels(data, await labelsBy(stage.run, data), await labelsBy(teacher.stage.run, data));
-  return { name, model: student, stage, labels: { ...labels, teacher: name } };
+  // Of its usual steps, which are fewer than it may have.
+  const share = completed && (completed * times) / usual;
+  return {
+    ...{ name, model: student, labels: { ...labels, teacher: name } },
+    stage: share !== undefined && share < 1 ? { ...stage, completed: share } : stage,
+  };
 }

@@ -1,5 +1,5 @@
 /** Rung after rung: each is fitted into the time that is left, measured, and kept unless it is worse. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
@@ -126,6 +126,7 @@ async function* keepBest(
   else if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left()));
   const { result, selection } = best.stage;
   yield* warnOfChance(best, work);
+  yield* warnOfSize(best, work);
   yield* chain.keep(best.stage, climber.clock.used);
   return {
     ...omitRun(result),
@@ -165,6 +166,15 @@ function* warnOfChance({ name, stage }: Trained, { chain, situation, budget }: C
           situation.mode === 'scratch' ? 'begin with a pretrained `model`' : 'try another `model`',
         ];
   const message = `${name} is ${besideChance(right, count, classes, 'held-out images')}: ${advice.join(', or ')}`;
+  yield { type: 'warning', message };
+}
+
+/** Says so where a smaller network was asked for, and the model that is kept is another. */
+function* warnOfSize({ name, model }: Trained, { situation, smaller, network }: Climb): Generator<RunEvent, void> {
+  const { student } = situation.options;
+  if (smaller === undefined || model === student || !isSmallerThan(smaller, network)) return;
+  const other = basename(student!);
+  const message = `the model of this run is that of ${name}, not the smaller ${other}, which did not take its place`;
   yield { type: 'warning', message };
 }
 

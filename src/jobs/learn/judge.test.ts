@@ -95,6 +95,36 @@ test('a student that is no smaller than its teacher is kept where it is better b
   }
 });
 
+test('a smaller network that had time for few of its steps has to be better beyond the interval', () => {
+  for (const { labels, before, after, completed, kept, says } of [
+    {
+      labels: 20,
+      before: 19,
+      after: 19,
+      completed: 0.04,
+      kept: false,
+      says: /^had time for 4.0% of its usual steps, /,
+    },
+    { labels: 20, before: 19, after: 20, completed: 0.49, kept: false, says: /time for 49% .*: \+5.0 ± 10.5 points/ },
+    { labels: 20, before: 5, after: 19, completed: 0.1, kept: true, says: /points against one$/ },
+    {
+      labels: 20,
+      before: 19,
+      after: 18,
+      completed: 0.5,
+      kept: true,
+      says: /^as good within the interval, and smaller/,
+    },
+    { labels: 0, before: 0, after: 0, completed: 0.1, kept: false, says: /10% .*, and no labels are held out to show/ },
+  ]) {
+    const [one, other] = [trained('one', labels, before), trained('other', labels, after)];
+    const short = { ...other, stage: { ...other.stage, completed } };
+    const judged = judge({ trained: short, before: [one], below: one, bar: 'as good' });
+    assert.equal(judged.kept, kept, judged.reason);
+    assert.match(judged.reason!, says);
+  }
+});
+
 test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
   const below = trained('round 1', 50, 47),
     next = { ...trained('round 2', 50, 46), agreement: { mean: -0.01, interval: 0.005 } };

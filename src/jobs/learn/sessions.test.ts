@@ -172,6 +172,32 @@ test('a smaller network is taught again where more time brought a better teacher
   assert.match(lines.join('\n'), /distillation: done in [\d.]+ s, again if another teacher is kept/);
 });
 
+test('a smaller network that had too little time does not take the place, and is taught again in more', async (t) => {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const backbone = await blobBackbone(join(at, 'backbone'));
+  const { run: student } = await train(data, { ...blobTraining, model: 'resnet8', epochs: 2, out: join(at, 'small') });
+  const pass = busyClock(t);
+  const options = { ...backbone, labelsPerClass: 4, student, rungs: ['probe', 'consensus', 'distillation'] as const };
+  let phase = '';
+  const warned: string[] = [];
+  const short = await learned(data, { ...options, minutes: 4, out }, (event) => {
+    if (event.type === 'phase') phase = event.name;
+    if (event.type === 'warning') warned.push(event.message);
+    if (event.type === 'step' && phase.startsWith('distillation: student')) pass(100);
+  });
+  const { kept, reason, selection } = short.rungs.at(-1)!;
+  assert.deepEqual([trained(short).at(-1), kept, record(out).kept], ['distillation', false, 'consensus']);
+  assert.match(reason!, /^had time for [\d.]+% of its usual steps, and not better .*`resume` with more `minutes`/);
+  assert.ok(selection !== undefined && warned.some((line) => /that of consensus, not the smaller/.test(line)));
+
+  const more = await learned(data, { resume: out, minutes: 25, threads: 1, workers: 0 });
+  assert.deepEqual(trained(more).slice(-2), ['distillation', 'distillation 2']);
+  assert.deepEqual([more.rungs.at(-1)!.kept, record(out).kept], [true, 'distillation 2']);
+  const again = await learned(data, { resume: out, minutes: 25, threads: 1, workers: 0 });
+  assert.deepEqual(trained(again), trained(more), 'it had its time');
+});
+
 test('a round that was interrupted goes on from another working directory', async (t) => {
   const home = await temporaryFolder(t),
     before = process.cwd();

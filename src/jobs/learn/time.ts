@@ -93,18 +93,18 @@ export const shortestOf = (plan: PlannedRung): number => {
 };
 
 /**
- * What rounds leave a smaller network: what it takes, and where there is much time (`all`, when rounds begin) the share
- * of it that helps it more than one round more does; up to half of what is left, though its least wherever it fits in
- * all, and from then on as long as it can be begun.
+ * What rounds leave a smaller network: what it usually takes, as it is what was asked for, and where there is much time
+ * (`all`, when rounds begin) the share of it that helps it more than one round more does, up to half of what is left.
+ * Nothing where its least does not fit in all, or it cannot be begun any more.
  */
 export function forSmaller({ planned, left, expected = (seconds) => seconds }: Turn, all: number): number {
   const after = smallerIn(planned);
   if (after === undefined) return 0;
-  const { mostSeconds = usualOf(after) } = after;
-  const wanted = Math.max(usualOf(after), Math.min(mostSeconds, ladder.smallerTimes.share * all));
-  const least = expected(leastOf(after));
-  if (least > all || expected(shortestOf(after)) > left) return 0;
-  return Math.min(left, Math.max(least, Math.min(left / 2, expected(wanted))));
+  const usual = usualOf(after),
+    { mostSeconds = usual } = after;
+  const wanted = Math.max(usual, Math.min(mostSeconds, ladder.smallerTimes.share * all));
+  if (expected(leastOf(after)) > all || expected(shortestOf(after)) > left) return 0;
+  return Math.min(left, Math.max(expected(usual), Math.min(left / 2, expected(wanted))));
 }
 
 /** What of a plan was trained by sessions before; of a smaller network each time that it was taught. */
