@@ -5,7 +5,7 @@ import { isDraft, sweepDrafts } from '../drafts.js';
 import { errorAbout, PupilError } from '../errors.js';
 import { makeFolder, writeError } from './files.js';
 import type { RunConfig } from './formats.js';
-import { isLock, lockFolder, sweepLocks } from './lock.js';
+import { isLock, lockFolder, type Lock } from './lock.js';
 import { isTooDeep } from './nesting.js';
 import { runFiles } from './run-files.js';
 
@@ -20,7 +20,7 @@ export interface Run<Settings = unknown> {
   readonly config: RunConfig<Settings>;
   /** A path inside the folder. */
   file(name: string): string;
-  /** Appends a record to metrics.jsonl. */
+  /** Appends a record to metrics.jsonl. Throws `busy` where another process has taken over. */
   log(record: Readonly<Record<string, unknown>>): Promise<void>;
   /** metrics.jsonl so far, now safe on the disk: saved in checkpoints, so that resuming can drop what came after. */
   metricsMark(): Promise<MetricsMark>;
@@ -63,7 +63,7 @@ const markOf = (bytes: Buffer): MetricsMark => ({
   sha256: createHash('sha256').update(bytes).digest('hex'),
 });
 
-function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () => Promise<void>): Run<Settings> {
+function runAt<Settings>(path: string, config: RunConfig<Settings>, lock?: Lock): Run<Settings> {
   const metrics = join(path, metricsFile);
   const size = async (): Promise<number> => (await stat(metrics).catch(() => undefined))?.size ?? 0;
   const guarded = async (what: Promise<void>, target: string): Promise<void> => {
@@ -78,8 +78,12 @@ function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () 
     config,
     checkpoints: checkpointsIn(path),
     file: (name) => join(path, name),
-    log: (record) => guarded(appendFile(metrics, JSON.stringify(record) + '\n'), metrics),
+    async log(record) {
+      lock?.assertHeld();
+      await guarded(appendFile(metrics, JSON.stringify(record) + '\n'), metrics);
+    },
     async metricsMark() {
+      lock?.assertHeld();
       const handle = await open(metrics, 'a').catch((error: unknown) => {
         throw writeError(metrics, error);
       });
@@ -99,8 +103,11 @@ function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () 
     async truncateMetrics(bytes) {
       if ((await size()) > bytes) await guarded(truncate(metrics, bytes), metrics);
     },
-    updateConfig: (changed) => writeConfig(path, changed),
-    close: async () => unlock?.(),
+    async updateConfig(changed) {
+      lock?.assertHeld();
+      await writeConfig(path, changed);
+    },
+    close: async () => lock?.release(),
   };
 }
 
@@ -171,16 +178,16 @@ export async function createRun<Settings>(
 /** The lock decides between two processes that come at once. */
 async function createAt<Settings>(path: string, config: RunConfig<Settings>, maker: Maker): Promise<Run<Settings>> {
   await makeFolder(path);
-  const unlock = await lockFolder(path);
+  const lock = await lockFolder(path);
   try {
     await sweepDrafts(path);
     await assertFree(path, maker);
     await writeConfig(path, config);
   } catch (error) {
-    await unlock();
+    await lock.release();
     throw error;
   }
-  return runAt(path, config, unlock);
+  return runAt(path, config, lock);
 }
 
 const withoutChecksum = ({ checksum: _, ...config }: RunConfig): RunConfig => config;
@@ -241,10 +248,10 @@ export async function resumeRun(path: string): Promise<Run> {
       { option: 'resume' },
     );
   }
-  const unlock = await lockFolder(folder);
+  const lock = await lockFolder(folder);
   await sweepDrafts(folder, { deep: true });
-  await sweepLocks(folder);
-  return runAt(folder, withoutChecksum(await readConfig(path, folder)), unlock);
+  await lock.sweepBelow();
+  return runAt(folder, withoutChecksum(await readConfig(path, folder)), lock);
 }
 
 async function readConfig(path: string, folder: string): Promise<RunConfig> {

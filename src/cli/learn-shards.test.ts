@@ -86,7 +86,7 @@ test('a shard of learn refuses what does not belong to the parts, and leaves see
     assert.match(err, says);
   }
   mkdirSync(at('parts/seed-4'));
-  const release = await lockFolder(at('parts/seed-4'));
+  const { release } = await lockFolder(at('parts/seed-4'));
   const { code, err } = await learn('--shard', '2/2', ...out);
   await release();
   assert.deepEqual([code, existsSync(at('parts/part-00002-of-00002.parquet'))], [1, false], err);

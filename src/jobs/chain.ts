@@ -140,7 +140,7 @@ function sizesWanted({ samples }: Dataset, { learning, looking }: ChainInputs): 
 
 /** Splits the images of a chain in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
-  { command, begin, signal, closing, ranks, elapsed }: Shell<Settings>,
+  { command, begin, signal, closing, ranks, worked }: Shell<Settings>,
   { settings, images, inputs, shared, told, open, folds, foldsBelow, oneFold, lead, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { reportOn, seed = 0, labelsPerClass } = settings;
@@ -200,7 +200,7 @@ export async function openChain<Settings extends ChainSettings>(
           ...stages,
         }),
       label: (teacher, name, choice) => labelParts({ run, parts, pool, options: ofRank }, teacher, name, choice),
-      async *keep(stage, seconds = elapsed) {
+      async *keep(stage, seconds = worked.seconds) {
         await tasks?.clear();
         yield* keepTraining(run, stage.run, { ...ofRank, data: whole.data, pool, seconds });
       },

@@ -13,6 +13,7 @@ import type { Options as Table } from '../options/option.js';
 import { openForRun, type OpenRun, type RunOptions } from '../runs/open.js';
 import { joinAlike } from '../runs/ranks.js';
 import { readRequest, type WithValues } from '../runs/values.js';
+import { beginWorkTime, type WorkTime } from '../runs/work-time.js';
 
 /** What the work of a job begins with. */
 export interface Shell<Settings, Options = unknown> extends OpenRun<Settings, Options> {
@@ -22,6 +23,8 @@ export interface Shell<Settings, Options = unknown> extends OpenRun<Settings, Op
   readonly ranks: Ranks;
   /** Seconds since it began. */
   elapsed(): number;
+  /** How long it has been at work, where it was kept also in sessions before. */
+  readonly worked: WorkTime;
   /** Has something done when the job ends, however it does. */
   closing(close: () => Promise<void>): void;
 }
@@ -84,8 +87,9 @@ export function job<
     try {
       const outcome = yield* work(shell);
       const { path } = shell.run!;
-      const result = { ...outcome, run: path, seconds: outcome.seconds ?? shell.elapsed() } as unknown as Result;
+      const result = { ...outcome, run: path, seconds: outcome.seconds ?? shell.worked.seconds() } as unknown as Result;
       await runFiles.result.write(path, result);
+      await shell.worked.drop(path);
       return result;
     } catch (error) {
       wrong = error instanceof PupilError && error.code !== 'interrupted' && error.code !== 'crashed';
@@ -124,6 +128,7 @@ export async function openShell<
     signal,
     ranks,
     elapsed: () => (performance.now() - started) / 1000,
+    worked: await beginWorkTime(opened.resumed?.path),
     closing: (close: () => Promise<void>) => void closes.push(close),
   });
   const close = async (): Promise<void> => {
@@ -136,5 +141,6 @@ export async function openShell<
 /** Removes a run that ended before it did anything: it could only end so again, and its name is free. */
 async function dropUnused(path: string): Promise<void> {
   const names = await readdir(path).catch(() => []);
-  if (names.every((name) => name === runFiles.config.name)) await rm(path, { recursive: true, force: true });
+  const written: readonly string[] = [runFiles.config.name, runFiles.workTime.name];
+  if (names.every((name) => written.includes(name))) await rm(path, { recursive: true, force: true });
 }

@@ -17,7 +17,7 @@ import { chooseModel } from '../runs/choose-model.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
 import { openOnce, type OpenModel } from '../runs/open-once.js';
-import { unwarned } from '../runs/relay.js';
+import { tap, unwarned } from '../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
 import { planOfRanks } from '../runs/ranks.js';
@@ -103,7 +103,18 @@ export function selfTrain(
       run: chain.run.path,
       lines: [...describePlan(settings, chain.parts), ...planOfRanks(shell.ranks)],
     };
-    return yield* trainInRounds(chain, settings);
+    const { path } = chain.run;
+    let isOver = false;
+    try {
+      const rounds = yield* tap(trainInRounds(chain, settings), async (event) => {
+        if (event.type === 'checkpoint' || event.type === 'phase') await shell.worked.keep(path);
+        return event;
+      });
+      isOver = true;
+      return rounds;
+    } finally {
+      if (!isOver) await shell.worked.keep(path);
+    }
   });
 }
 

@@ -10,6 +10,7 @@ import type { RoundsFile, SelectionFile } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { blobs, blobTraining as shared } from '../testing/blobs.js';
+import { busyClock } from '../testing/busy-clock.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { partsOf } from './parts.js';
 import { pairedGain } from './stages.js';
@@ -103,17 +104,22 @@ test('self-training: teacher, labels, students; interrupted in any round it goes
   );
   assert.match(await readFile(join(at, 'whole', 'report.html'), 'utf8'), /round/i);
 
+  const pass = busyClock(t);
   for (const stop of [2, 9]) {
     const out = join(at, `stopped-${stop}`),
       controller = new AbortController();
     let seen = 0;
     await assert.rejects(
       rounds(data, { ...training, out, signal: controller.signal }, ({ type }) => {
-        if (type === 'step' && ++seen === stop) controller.abort();
+        if (type !== 'step' || ++seen !== stop) return;
+        pass(1000);
+        controller.abort();
       }),
       { code: 'interrupted' },
     );
-    await rounds(data, { resume: out, threads: 1, workers: 0 });
+    const { seconds } = await rounds(data, { resume: out, threads: 1, workers: 0 });
+    assert.ok(seconds > 1000 && seconds < 1500, `${seconds} s in two sessions`);
+    assert.ok(!existsSync(join(out, 'work-time.json')));
     assert.equal(await hashOf(join(out, 'model.onnx')), await hashOf(join(at, 'whole', 'model.onnx')));
     assert.deepEqual(
       (await json<RoundsFile>(join(out, 'rounds.json'))).rounds.map(({ selection }) => selection),

@@ -34,8 +34,8 @@ export async function readGoing(folder: string): Promise<readonly Going[]> {
 /** Waits until the process that worked in a run folder has saved its state and ended; a minute at most. */
 export async function untilFree(path: string): Promise<void> {
   for (let tries = 0; tries < 120; tries++) {
-    const unlock = await lockFolder(path).catch(() => undefined);
-    if (unlock !== undefined) return unlock();
+    const lock = await lockFolder(path).catch(() => undefined);
+    if (lock !== undefined) return lock.release();
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }

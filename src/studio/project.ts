@@ -62,7 +62,7 @@ async function readPort(own: string): Promise<number | undefined> {
 /** Throws `busy` while another studio has the folder open, with what to do. */
 async function lockAlone(folder: string, own: string): Promise<() => Promise<void>> {
   try {
-    return await lockFolder(own);
+    return (await lockFolder(own)).release;
   } catch (error) {
     if (!(error instanceof PupilError) || error.code !== 'busy') throw error;
     const port = await readPort(own);
