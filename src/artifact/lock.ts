@@ -54,14 +54,7 @@ export async function lockFolder(folder: string, { beat, silence }: Pace = usual
   const name = `lock-${randomBytes(8).toString('hex')}.json`,
     path = join(folder, name);
   const owner: Owner = { ...thisProcess, since: new Date().toISOString(), beats: 0 };
-  let isLost = false,
-    timer: NodeJS.Timeout | undefined;
-  held.add(name);
-  const release = async (): Promise<void> => {
-    clearInterval(timer);
-    held.delete(name);
-    await rm(path, { force: true });
-  };
+  let isLost = false;
   const sign = async (): Promise<void> => {
     try {
       await overwrite(path, textOf({ ...owner, beats: 1 }));
@@ -70,9 +63,19 @@ export async function lockFolder(folder: string, { beat, silence }: Pace = usual
       isLost ||= (error as NodeJS.ErrnoException).code === 'ENOENT' && held.has(name) && existsSync(folder);
     }
   };
+  held.add(name);
+  await writeFileAtomically(path, textOf(owner)).catch((error: unknown) => {
+    held.delete(name);
+    throw error;
+  });
+  const timer = setInterval(() => void sign(), beat).unref();
+  const release = async (): Promise<void> => {
+    clearInterval(timer);
+    held.delete(name);
+    await rm(path, { force: true });
+  };
   const oldest = async (): Promise<number> => (await stat(path)).mtimeMs - silence;
   try {
-    await writeFileAtomically(path, textOf(owner));
     await sign();
     for (let tries = 0; ; tries++) {
       const others = await locksOf(folder, await oldest(), name);
@@ -85,7 +88,6 @@ export async function lockFolder(folder: string, { beat, silence }: Pace = usual
     await release();
     throw error;
   }
-  timer = setInterval(() => void sign(), beat).unref();
   return {
     release,
     assertHeld() {
