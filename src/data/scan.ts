@@ -117,8 +117,9 @@ export interface ScanOptions {
 
 /** Whether a path leads, past all links, to a place in the folder `root`. */
 export async function isBelow(root: string, path: string): Promise<boolean> {
-  const [real, top] = await Promise.all([realpath(path).catch(() => ''), realpath(root)]);
-  return real.startsWith(top.endsWith(sep) ? top : top + sep);
+  // The folder itself may be gone.
+  const [real, top] = await Promise.all([path, root].map((one) => realpath(one).catch(() => undefined)));
+  return real !== undefined && top !== undefined && real.startsWith(top.endsWith(sep) ? top : top + sep);
 }
 
 /** Files that are read at a time. */

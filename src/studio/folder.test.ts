@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -168,6 +168,17 @@ test('what could not be written down is written when it is said again', async (t
   await rm(file, { recursive: true });
   await decisions.ask('alike', '1.png', null);
   assert.equal(await readFile(file, 'utf8'), '\n{"again":["alike","1.png"]}');
+});
+
+test('of a folder that is gone no picture is there, which is no bug', async (t) => {
+  const folder = join(await temporaryFolder(t), 'photos');
+  await writeTree(folder, { '1.png': 1 });
+  const { window, ready } = await openStudio(t, { folder, ...offline });
+  await ready;
+  await rename(folder, `${folder}-elsewhere`);
+  const { status, text } = await window.getBytes('/api/picture/0');
+  await rename(`${folder}-elsewhere`, folder);
+  assert.deepEqual([status, /no longer in the folder/.test(text)], [404, true]);
 });
 
 const layouts: readonly (readonly [string, readonly string[], readonly string[], RegExp])[] = [

@@ -148,6 +148,7 @@ test(
     await writeTree(folder, { '1.png': 1, '2.png': 2, '3.png': 3, '4.png': 3 });
     const { page, window } = await openPage(t, { folder, model }, { expected: /status of (403|409|50.)|ERR_/ });
     await window.post('/api/classes', { add: 'cat' });
+    await page.route('**/api/thumbnail/*', (route) => route.abort());
     await showAll(page);
     await page.locator('.classes .class').nth(1).waitFor();
     let isFirst = true;
@@ -162,6 +163,7 @@ test(
     await press(page, 0, '1');
     await press(page, 1, '1');
     await waiting(page, '2 labels').waitFor();
+    await page.unroute('**/api/thumbnail/*');
     await until(
       () => listed(folder),
       (rows) => rows.length === 1,
@@ -169,6 +171,13 @@ test(
     assert.deepEqual(await listed(folder), [['2.png', 'cat']]);
     await page.locator('.cell.labelled').nth(1).waitFor({ state: 'detached' });
     assert.equal(await timesMade(folder, '1.png'), 1);
+
+    // Pictures that did not come are asked for again.
+    await page.waitForFunction(() =>
+      [...globalThis.document.querySelectorAll<HTMLImageElement>('.cell img')].every(
+        ({ complete, naturalWidth }) => complete && naturalWidth > 0,
+      ),
+    );
 
     // The server answers, but not this window, for a while.
     await page.route('**/api/labels?*', (route) => route.fulfill({ status: 403, json: {} }), { times: 1 });

@@ -1,4 +1,5 @@
 /** One question with its images and its answers. */
+import { useAgain } from '../parts/again.ts';
 import { FileName } from '../parts/file-name.tsx';
 import { percent } from '../parts/numbers.ts';
 import { isTouch } from '../parts/touch.ts';
@@ -20,10 +21,11 @@ function asks({ ids, likely, kind }: Question): string {
 }
 
 function Picture({ id, place }: { readonly id: number; readonly place: 0 | 1 | null }) {
+  const again = useAgain(pictureOf(id));
   const isChosen = place !== null && chosen.value === place;
   return (
     <figure class={isChosen ? 'chosen' : ''}>
-      <img src={pictureOf(id)} alt={nameOf(id)} />
+      <img {...again} alt={nameOf(id)} />
       <figcaption>
         {place === null ? (
           <b>

@@ -1,5 +1,6 @@
 /** One image, large. */
 import { useEffect } from 'preact/hooks';
+import { useAgain } from '../parts/again.ts';
 import { Icon } from '../parts/icon.tsx';
 import { count, percent } from '../parts/numbers.ts';
 import { predictions, proposed } from '../state/assistant.ts';
@@ -53,6 +54,7 @@ export function Single() {
     const seen = supply.value?.seen;
     if (seen !== undefined) seen.value = Math.max(seen.value, place + 2);
   }, [place]);
+  const again = useAgain(pictureOf(id ?? 0));
   if (id === undefined) return null;
   return (
     <div class="single">
@@ -60,7 +62,7 @@ export function Single() {
         <button class="square" aria-label="Previous image" disabled={place === 0} onClick={() => step(-1)}>
           <Icon name="left" />
         </button>
-        <img key={id} src={pictureOf(id)} alt={nameOf(id)} />
+        <img key={id} {...again} alt={nameOf(id)} />
         <button class="square" aria-label="Next image" disabled={next === undefined} onClick={() => step(1)}>
           <Icon name="right" />
         </button>

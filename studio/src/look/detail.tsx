@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Chip, hueOf } from '../label/cell.tsx';
+import { useAgain } from '../parts/again.ts';
 import { percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { FileName } from '../parts/file-name.tsx';
@@ -9,7 +10,7 @@ import { nameOf } from '../state/folder.ts';
 import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
-import { pictureOf } from '../state/requests.ts';
+import { pictureOf, returned } from '../state/requests.ts';
 import { mark } from '../state/steps.ts';
 import { heatOf, isChosen, loadNearest, nearest, type HeldOutImage } from './state.ts';
 
@@ -21,13 +22,15 @@ function Evidence({ run, image }: { readonly run: string; readonly image: HeldOu
   const of = isRight ? image.predicted : image[evidence.value];
   // Below a matrix of many classes it would be out of sight.
   const pictures = useRef<HTMLDivElement>(null);
+  const photo = useAgain(pictureOf(image.id)),
+    heat = useAgain(heatOf(run, image.id, of));
   useEffect(() => {
     if (isChosen(image.id)) pictures.current?.scrollIntoView({ block: 'nearest' });
   }, [image.id]);
   return (
     <div class="pictures pair" ref={pictures}>
       <figure>
-        <img src={pictureOf(image.id)} alt={nameOf(image.id)} />
+        <img {...photo} alt={nameOf(image.id)} />
         <figcaption>
           <b>
             <FileName path={nameOf(image.id)} />
@@ -36,7 +39,7 @@ function Evidence({ run, image }: { readonly run: string; readonly image: HeldOu
         </figcaption>
       </figure>
       <figure>
-        <img src={heatOf(run, image.id, of)} alt={`What spoke for ${of}`} />
+        <img {...heat} alt={`What spoke for ${of}`} />
         <figcaption>
           What spoke for{' '}
           {isRight
@@ -63,7 +66,7 @@ function relabel(id: number, name: string): void {
 }
 
 export function Detail({ run, image }: { readonly run: string; readonly image: HeldOutImage }) {
-  useEffect(() => void loadNearest(image.id).catch(complain), [image.id]);
+  useEffect(() => void loadNearest(image.id).catch(complain), [image.id, returned.value]);
   const now = classOf(markOf(image.id));
   return (
     <section class="card detail" aria-label="Image">

@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { of, percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { nameOf } from '../state/folder.ts';
+import { returned } from '../state/requests.ts';
 import { Detail } from './detail.tsx';
 import { Matrix } from './matrix.tsx';
 import { cell, choose, image, look, said, showCell, shown } from './state.ts';
@@ -41,6 +42,9 @@ function heading(): string {
 
 export function Images({ run }: { readonly run: string }) {
   useEffect(() => look(run), [run]);
+  useEffect(() => {
+    if (said.value === null && returned.value > 0) look(run);
+  }, [returned.value]);
   if (said.value === null) return <p class="empty">What the model said is on its way.</p>;
   const { measuredOn, fair, easier, images } = said.value;
   if (images.length === 0) return <p class="empty">This run was measured on no images of the folder.</p>;

@@ -2,15 +2,15 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { nameOf } from '../state/folder.ts';
 import { thumbnailOf } from '../state/requests.ts';
+import { useAgain } from './again.ts';
 
 export function Photo({ id, alt }: { readonly id: number; readonly alt?: string | undefined }) {
   const image = useRef<HTMLImageElement>(null);
+  const again = useAgain(thumbnailOf(id));
   // What has scrolled out of sight is no longer waited for: a browser asks for six things at once.
   useEffect(() => {
     const { current } = image;
     return () => current?.removeAttribute('src');
   }, []);
-  return (
-    <img ref={image} class="photo" src={thumbnailOf(id)} alt={alt ?? nameOf(id)} decoding="async" draggable={false} />
-  );
+  return <img ref={image} class="photo" {...again} alt={alt ?? nameOf(id)} decoding="async" draggable={false} />;
 }

@@ -7,7 +7,7 @@ import { of } from './numbers.ts';
 
 /** What to do about it, by what the server said. */
 function advice({ isOfDisk, status, message }: Refused): string {
-  if (isOfDisk) return `It cannot write: ${message}`;
+  if (isOfDisk) return `Why: ${message}.`;
   if (status === 403) return 'It was started again: open the address that it printed in this browser.';
   return 'If it was stopped, start it again and open the address that it prints in this browser.';
 }

@@ -5,6 +5,7 @@ import { of } from '../parts/numbers.ts';
 import { folder } from '../state/folder.ts';
 import { attempt, complain } from '../state/notices.ts';
 import { lookInto, openFolder, places } from '../state/places.ts';
+import { returned } from '../state/requests.ts';
 
 const below = (at: string, name: string): string => (at === '' ? name : `${at}/${name}`);
 
@@ -68,7 +69,7 @@ function NewFolder({ onMake }: { readonly onMake: (name: string) => void }) {
 export function Chooser() {
   const [isOpening, setOpening] = useState(false);
   const now = places.value;
-  useEffect(() => attempt(() => lookInto(folder.value?.at ?? '')), []);
+  useEffect(() => attempt(() => lookInto(now?.at ?? folder.value?.at ?? '')), [returned.value]);
   if (now === null) return <p class="note">Looking…</p>;
   const open = (request: OpenRequest): void => {
     setOpening(true);

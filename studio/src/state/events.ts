@@ -9,6 +9,7 @@ import { tryAgain } from './outbox.ts';
 import { beginAnew, isReloading } from './places.ts';
 import { loadQueues } from './queues.ts';
 import { hearRun, isGoing, loadRuns, runs } from './runs.ts';
+import { returned } from './requests.ts';
 import { isSaving, sendWaiting } from './steps.ts';
 import { route } from '../route.ts';
 
@@ -53,6 +54,7 @@ function open(): void {
   source = new EventSource('/api/events');
   source.addEventListener('message', ({ data }) => hear(JSON.parse(String(data)) as StudioEvent));
   source.addEventListener('open', () => {
+    if (connection.value === 'lost') returned.value++;
     connection.value = 'open';
     load(catchUp);
   });

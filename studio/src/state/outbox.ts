@@ -10,7 +10,7 @@ import { folder, images } from './folder.ts';
 import { imagesOf, type Step } from './marks.ts';
 import { complain } from './notices.ts';
 import { isReloading } from './places.ts';
-import { Refused } from './requests.ts';
+import { Refused, returned } from './requests.ts';
 
 /** A step on its way. Sent again, it has the same key, by which the server knows it. */
 export interface Parcel {
@@ -75,6 +75,7 @@ export async function persist<T>(
     const slow = setTimeout(() => (holdUp.value ??= silence), patience);
     try {
       const answer = await ask(again);
+      if (holdUp.value !== null) returned.value++;
       holdUp.value = null;
       return answer;
     } catch (error) {

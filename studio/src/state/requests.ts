@@ -1,4 +1,5 @@
 /** Requests to the studio's server. */
+import { signal } from '@preact/signals';
 import type { Failure } from '../protocol.ts';
 
 /** What the server refused, in its words. */
@@ -24,6 +25,9 @@ export class Refused extends Error {
     return this.code === 'io' || this.code === 'bad-path';
   }
 }
+
+/** How often the server was there again after it had been gone, or could not write: what failed may be asked again. */
+export const returned = signal(0);
 
 const unreachable = 'The studio does not answer. Is it still running?';
 

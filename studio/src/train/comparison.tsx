@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { RunComparison } from '../protocol.ts';
 import { Accuracy, IntervalLine } from '../parts/interval.tsx';
 import { of } from '../parts/numbers.ts';
-import { get, messageOf } from '../state/requests.ts';
+import { get, messageOf, returned } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
 
 /** Names of the runs that are compared. */
@@ -29,7 +29,7 @@ function useComparison(names: readonly string[]): RunComparison | { readonly fai
         (error: unknown) => isOver || setSaid({ failed: messageOf(error) }),
       );
     return () => void (isOver = true);
-  }, [wanted]);
+  }, [wanted, returned.value]);
   return said;
 }
 

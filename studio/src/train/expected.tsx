@@ -2,6 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import type { RunRequest } from '../protocol.ts';
 import { duration } from '../parts/numbers.ts';
+import { returned } from '../state/requests.ts';
 import { askExpected, expectedOf, keyOf } from '../state/forecasts.ts';
 
 /** Milliseconds after which nobody types any more. */
@@ -21,7 +22,7 @@ export function ExpectedTime({ request }: { readonly request: RunRequest }) {
   useEffect(() => {
     const timer = setTimeout(() => void askExpected(request), pause);
     return () => clearTimeout(timer);
-  }, [key]);
+  }, [key, returned.value]);
   return (
     <p class="note expected" role="status">
       {words(request)}

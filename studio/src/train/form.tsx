@@ -5,6 +5,7 @@ import { of } from '../parts/numbers.ts';
 import { folder } from '../state/folder.ts';
 import { classes, labelled } from '../state/labels.ts';
 import { complain, say } from '../state/notices.ts';
+import { returned } from '../state/requests.ts';
 import { formOf, startRun } from '../state/runs.ts';
 import { ExpectedTime } from './expected.tsx';
 import { Field } from './field.tsx';
@@ -23,7 +24,7 @@ function useForm(name: Command): readonly OptionField[] {
   const [form, setForm] = useState<{ readonly of: Command; readonly fields: readonly OptionField[] } | null>(null);
   useEffect(() => {
     formOf(name).then((fields) => setForm({ of: name, fields }), complain);
-  }, [name]);
+  }, [name, returned.value]);
   return form?.of === name ? form.fields : [];
 }
 
