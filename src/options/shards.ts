@@ -26,7 +26,7 @@ function readShard(text: string): ShardChoice | undefined {
 }
 
 /** Throws `usage` for an index beyond the count. */
-export function shardOf(index: number, count: number): Shard {
+function shardOf(index: number, count: number): Shard {
   if (index >= 1 && index <= count) return { index, count };
   throw new PupilError(
     'usage',

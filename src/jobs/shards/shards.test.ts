@@ -39,11 +39,17 @@ test('shard auto is refused where the launcher says too little, or what does not
     chooseShard({ auto: true, count }, environment as Record<string, string>);
   assert.throws(of({}), refused('usage', /neither SLURM_ARRAY_TASK_ID .* nor JOB_COMPLETION_INDEX .* is set/));
   assert.throws(of({ JOB_COMPLETION_INDEX: '1' }), refused('usage', /Kubernetes does not say how many/));
-  assert.throws(of({ JOB_COMPLETION_INDEX: '5' }, 5), refused('usage', /no shard 6 of 5/));
+  assert.throws(
+    of({ JOB_COMPLETION_INDEX: '5' }, 5),
+    refused('usage', /^`shard: auto`: JOB_COMPLETION_INDEX is 5, and there is no shard 6 of 5$/),
+  );
   assert.throws(of({ JOB_COMPLETION_INDEX: 'x' }, 5), refused('usage', /JOB_COMPLETION_INDEX is "x"/));
   assert.throws(of(slurm(7, 3, 7, 1, 2)), refused('usage', /it is part of another/));
   assert.throws(of(slurm(0, 0, 4, 1, 2), 8), refused('usage', /number the tasks from 1/));
-  assert.throws(of(slurm(9, 9, 9), 8), refused('usage', /no shard 9 of 8/));
+  assert.throws(
+    of(slurm(9, 9, 9), 8),
+    refused('usage', /^`shard: auto`: the task is 9, and there is no shard 9 of 8$/),
+  );
 });
 
 test('shards divide all items among themselves', () => {

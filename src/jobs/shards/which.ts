@@ -1,6 +1,6 @@
 /** Which shard this process is, and which part of a list that is. */
 import { PupilError } from '../../errors.js';
-import { shardOf, type Shard, type ShardChoice } from '../../options/shards.js';
+import type { Shard, ShardChoice } from '../../options/shards.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -21,7 +21,7 @@ export function chooseShard(choice: ShardChoice, environment: Environment = proc
     );
   if (count === undefined)
     throw refused("Kubernetes does not say how many there are; give `shard: auto/n` with the job's completions");
-  return shardOf(wholeOf('JOB_COMPLETION_INDEX', index) + 1, count);
+  return shardAt(wholeOf('JOB_COMPLETION_INDEX', index) + 1, count, `JOB_COMPLETION_INDEX is ${index}`);
 }
 
 /** The task of an array: `--array=0-9`, `--array=1-128` or `--array=0-30:10`. */
@@ -37,15 +37,21 @@ function ofSlurm(environment: Environment, wanted: number | undefined): Shard {
   const range = Math.floor((last - first) / step) + 1;
   const count = of('COUNT', range);
   const isWhole = count === range && (id - first) % step === 0;
-  if (isWhole && (wanted === undefined || wanted === count)) return shardOf((id - first) / step + 1, count);
+  if (isWhole && (wanted === undefined || wanted === count))
+    return shardAt((id - first) / step + 1, count, `the task is ${id}, of ${first} to ${last}`);
   // Some tasks of an array again: they are known by their numbers.
-  if (wanted !== undefined && id >= 1) return shardOf(id, wanted);
+  if (wanted !== undefined && id >= 1) return shardAt(id, wanted, `the task is ${id}`);
   throw refused(
     wanted === undefined
       ? `the array has ${count} tasks from ${first} to ${last}, so it is part of another; give \`shard: auto/n\` ` +
           'with the number of all shards, and tasks numbered from 1'
       : `task 0 of an array of ${count} is no shard of ${wanted}; number the tasks from 1`,
   );
+}
+
+function shardAt(index: number, count: number, said: string): Shard {
+  if (index >= 1 && index <= count) return { index, count };
+  throw refused(`${said}, and there is no shard ${index} of ${count}`);
 }
 
 function wholeOf(name: string, text: string): number {
