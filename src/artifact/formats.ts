@@ -355,6 +355,8 @@ export interface SearchFile {
    * s, and begins again at the first after the last.
    */
   readonly heldOut: readonly number[];
+  /** Of each of these images what it shares with its copies, null where it is alone; absent: all are. */
+  readonly groups?: readonly (readonly (string | null)[])[] | undefined;
   readonly measured: readonly Measurement[];
 }
 

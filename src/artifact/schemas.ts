@@ -69,6 +69,7 @@ const searchSchema = v.pipe(
       eta: v.pipe(number, v.minValue(1)),
     }),
     heldOut: v.pipe(v.array(index), v.minLength(1)),
+    groups: v.optional(v.array(v.array(v.nullable(v.string())))),
     measured: v.array(
       v.looseObject({
         cell: index,

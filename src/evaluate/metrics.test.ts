@@ -65,6 +65,13 @@ test('few labels that are all right leave doubt', () => {
   close(softmax(right(labels), 2, temperature)[0]!, 21 / 22, 1e-3);
 });
 
+test('copies of a few labels leave as much doubt as these', () => {
+  const labels = Int32Array.from({ length: 80 }, (_, i) => i % 2);
+  const groups = Array.from({ length: 80 }, (_, i) => `${i % 20}`);
+  const temperature = fitTemperature(right(labels), labels, 2, effectiveCount(groups));
+  close(softmax(right(labels), 2, temperature)[0]!, 21 / 22, 1e-3);
+});
+
 test('labels of some classes alone leave more of it: half of the images of the others are taken for wrong', () => {
   const labels = new Int32Array(20);
   const temperature = fitTemperature(right(labels), labels, 2);

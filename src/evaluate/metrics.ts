@@ -204,13 +204,19 @@ function meanNegativeLogarithm(logits: Float32Array, classes: number, temperatur
  * The temperature that minimises the cross-entropy of softmax(logits / T) (temperature scaling, Guo
  * et al. 2017), found by golden-section search over log T in [1/20, 20]. That n images of n are right
  * says only that about one of n + 2 is not (Platt 1999, section 2.2), so that much of the target goes
- * to the other classes: few labels do not make a model certain. Of classes that none of the images
- * has nothing is known, and half of theirs are taken for wrong. Returns 1 for fewer than two images.
+ * to the other classes: few labels do not make a model certain, nor do copies of a few, where the images count as so
+ * many `independent` ones (`effectiveCount`). Of classes that none of the images has nothing is known, and half of
+ * theirs are taken for wrong. Returns 1 for fewer than two images.
  */
-export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, classes: number): number {
+export function fitTemperature(
+  logits: Float32Array,
+  labels: ArrayLike<number>,
+  classes: number,
+  independent = labels.length,
+): number {
   if (labels.length < 2) return 1;
   const unseen = 1 - new Set(Array.from(labels)).size / classes;
-  const doubt = classes > 1 ? 1 / (labels.length + 2) + unseen / 2 : 0;
+  const doubt = classes > 1 ? 1 / (independent + 2) + unseen / 2 : 0;
   const loss = (logTemperature: number): number => {
     const temperature = Math.exp(logTemperature);
     const right = crossEntropy(logits, labels, classes, temperature);

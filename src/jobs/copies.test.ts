@@ -7,7 +7,7 @@ import { summary } from '../cli/commands/train.js';
 import { withSamples } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import { selectionSplit } from '../data/split.js';
-import { shareInterval, wilson } from '../evaluate/metrics.js';
+import { argmax, fitTemperature, shareInterval, wilson } from '../evaluate/metrics.js';
 import { rangeText } from '../report/intervals.js';
 import { train } from '../runs/train.js';
 import { blobs, blobTraining } from '../testing/blobs.js';
@@ -56,6 +56,12 @@ test('copies are learned from and measured, but make no interval narrower', asyn
     { images } = await read<SelectionFile>(at, 'copied', 'selection.json');
   assert.equal(new Set(predictions.map(({ group }) => group)).size, 10);
   assert.equal(new Set(images.map(({ group }) => group)).size, 12);
+  // The temperature leaves the doubt of twelve images.
+  const logits = Float32Array.from(images.flatMap((image) => image.logits!)),
+    labels = images.map(({ right }, row) => (right ? argmax(logits, 2 * row, 2) : 1 - argmax(logits, 2 * row, 2)));
+  const { temperature } = (await read<EvaluationFile>(at, 'copied', 'evaluation.json')).calibration!;
+  const [fitted, asMany] = [fitTemperature(logits, labels, 2, 12), fitTemperature(logits, labels, 2)];
+  assert.ok(Math.abs(temperature - fitted) < 1e-6 && asMany < fitted, `${temperature}, ${fitted}, ${asMany}`);
   // Without copies nothing is added to any file.
   for (const name of ['evaluation.json', 'selection.json', 'result.json'])
     assert.doesNotMatch(await readFile(join(at, 'alone', name), 'utf8'), /"(independent|group)"/, name);

@@ -5,12 +5,12 @@
 import { performance } from 'node:perf_hooks';
 import { openDataset } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
-import { isLabelled, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
+import { isLabelled, sharedGroups, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { refuseAmongImages, refuseExistingFile } from '../artifact/free.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
-import { fitTemperature, softmax } from '../evaluate/metrics.js';
+import { effectiveCount, fitTemperature, softmax } from '../evaluate/metrics.js';
 import { Job } from '../job.js';
 import { foreignOf, isBuiltIn } from '../models/index.js';
 import { checkOptions, withSignal } from '../options/option.js';
@@ -149,6 +149,8 @@ async function doubted(
     ...place.values(),
   ]);
   const own = heldOut.indexes.map((i) => labels[i]!);
-  const probabilities = softmax(heldOut.logits, classes, fitTemperature(heldOut.logits, own, classes));
-  return { doubts: doubtLabels(probabilities, own, classes), rows: heldOut.indexes.map((i) => samples[i]!) };
+  const rows = heldOut.indexes.map((i) => samples[i]!),
+    independent = effectiveCount(sharedGroups(rows));
+  const temperature = fitTemperature(heldOut.logits, own, classes, independent);
+  return { doubts: doubtLabels(softmax(heldOut.logits, classes, temperature), own, classes), rows };
 }

@@ -5,10 +5,10 @@ import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { counted, list } from '../data/dataset.js';
 import { unprepared } from '../data/prepare.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
-import { pathOf, type Sample } from '../data/sample.js';
+import { pathOf, sharedGroups, type Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
-import { argmax } from '../evaluate/metrics.js';
+import { argmax, effectiveCount } from '../evaluate/metrics.js';
 import { readHead } from '../models/head.js';
 import type { Model } from '../models/model.js';
 import { originsOf } from '../models/licence.js';
@@ -50,8 +50,10 @@ export async function* consensusHead(
   );
   for (const message of lacks(images.unlabelled.length, folds.length)) yield { type: 'warning', message };
   const labels = used.map((index, i) => (i < learn.length ? evaluation.samples[index]!.label : -1));
+  const groups = sharedGroups(learn.map((index) => evaluation.samples[index]!)),
+    worth = effectiveCount(groups) / Math.max(1, groups.length);
   const agreed = yield* reporting('consensus', 'fits', (report) =>
-    consensus(engine, { networks, labels, classes }, folds, (done, total) => {
+    consensus(engine, { networks, labels, classes, worth }, folds, (done, total) => {
       signal?.throwIfAborted();
       report(done, total);
     }),

@@ -12,7 +12,7 @@ import {
   type Outputs,
 } from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
-import { argmax, crossEntropy, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
+import { argmax, crossEntropy, effectiveCount, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
 import { imageReader } from '../evaluate/readers.js';
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
@@ -103,7 +103,8 @@ async function calibrate(
   const heldOut = calibrateOn === undefined ? trained.heldOut : await readHeldOut(calibrateOn, evaluation);
   const samples = heldOut.indexes.map((index) => evaluation.samples[index]!);
   const labels = samples.map(({ label }) => label);
-  const temperature = fitTemperature(heldOut.logits, labels, dataset.classes.length);
+  const independent = effectiveCount(sharedGroups(samples));
+  const temperature = fitTemperature(heldOut.logits, labels, dataset.classes.length, independent);
   return {
     model: { ...trained.model, labels: dataset.classes, temperature },
     heldOut,

@@ -217,6 +217,9 @@ test('a consensus of three labels a class finds the others, and knows how often 
       opinions.map(({ name }) => name),
       ['linear', 'neighbours', 'mixture 32'],
     );
+    const copies = await consensus(engine, { networks: [[seen]], labels, classes: 3, worth: 1 / 3 }, lists);
+    for (const [i, { temperature }] of copies.opinions.entries())
+      assert.ok(temperature > opinions[i]!.temperature, 'labels that are copies of a third leave more doubt');
   });
 });
 

@@ -53,6 +53,8 @@ export interface ConsensusSet {
   /** Of each image; -1: not known. */
   readonly labels: ArrayLike<number>;
   readonly classes: number;
+  /** As how many independent labels a known one counts: less than one where some are of copies. Default 1. */
+  readonly worth?: number | undefined;
   /** Of these networks, kept for further labels of the same images (`keptViews`). */
   readonly views?: Views | undefined;
   /** Images (1) that look like none of the classes, where that is known; default: they are looked for. */
@@ -112,6 +114,7 @@ export async function consensus(
     networks,
     labels,
     classes,
+    worth = 1,
     views: whole = exactViews(engine, networks),
     aside: given,
     isQuick = false,
@@ -129,6 +132,7 @@ export async function consensus(
       views,
       known: Int32Array.from(rows, (i) => all[i]!),
       classes,
+      worth,
       effort: isQuick ? quick : full,
     },
     folds.map((fold) => fold.map((i) => place[i]!)),
@@ -204,13 +208,14 @@ interface Problem {
   readonly views: Views;
   readonly known: Int32Array;
   readonly classes: number;
+  readonly worth: number;
   readonly effort: Effort;
 }
 
 /** The consensus on images that are all of some class. */
 async function agreeOn(
   engine: Engine,
-  { views, known, classes, effort }: Problem,
+  { views, known, classes, worth, effort }: Problem,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Omit<Consensus, 'aside'>> {
@@ -238,7 +243,7 @@ async function agreeOn(
       await linear.close();
       await mixture.close();
     }
-    const heard = { networks: view.networks, judged: judge(said, view, { folds, known, classes }), said };
+    const heard = { networks: view.networks, judged: judge(said, view, { folds, known, classes, worth }), said };
     all.push(heard);
     return heard;
   };
@@ -313,7 +318,8 @@ function judge(
     folds,
     known,
     classes,
-  }: { readonly folds: readonly (readonly number[])[]; readonly known: Int32Array; readonly classes: number },
+    worth,
+  }: Pick<Problem, 'known' | 'classes' | 'worth'> & { readonly folds: readonly (readonly number[])[] },
 ): Judged[] {
   const labels = folds.flatMap((fold) => fold.map((i) => known[i]!));
   return said.at(-1)!.map(({ name }, f) => {
@@ -322,7 +328,7 @@ function judge(
     const logits = Float32Array.from(
       folds.flatMap((fold, k) => fold.flatMap((i) => [...logarithms(rowOf(said[k]![f]!.probabilities, i, classes))])),
     );
-    const temperature = fitTemperature(logits, labels, classes);
+    const temperature = fitTemperature(logits, labels, classes, worth * labels.length);
     const right = softmax(logits, classes, temperature);
     const likelihoods = labels.map((label, row) => Math.max(1e-9, right[row * classes + label]!));
     const top1 = labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length;

@@ -219,17 +219,23 @@ test('cells that diverge are last; where all do the search says so', async (t) =
   assert.match(await readFile(join(out, 'report.html'), 'utf8'), /diverged/);
 });
 
-/** A search of two candidates over two seeds with these answers to ten images, in the order of training. */
-function stateOf(answers: readonly string[]): SearchFile {
+/**
+ * A search of two candidates over two seeds with these answers to as many images, in the order of training; `groups`:
+ * what copies among the images share.
+ */
+function stateOf(
+  answers: readonly string[],
+  groups = Array.from(answers[0]!, (): string | undefined => undefined),
+): SearchFile {
   const [, ...candidates] = gridCells([1], [3, 9, 15], 'torchvision');
   const plan = { cells: 3, baseline: 0, seeds: 2, rungs: [4], eta: 3 };
   return {
-    ...beginning([baseline(), ...candidates], plan, [10]),
+    ...beginning([baseline(), ...candidates], plan, [groups]),
     measured: answers.map((right, i) => ({
       cell: i % 3,
       rung: 0,
       seed: Math.floor(i / 3),
-      top1: [...right].filter((one) => one === '1').length / 10,
+      top1: [...right].filter((one) => one === '1').length / right.length,
       loss: 1,
       right,
       seconds: 1,
@@ -237,6 +243,25 @@ function stateOf(answers: readonly string[]): SearchFile {
   };
 }
 const [weak, good, perfect] = ['1000000000', '1111110000', '1111111111'] as const;
+
+test('copies of held-out images count once in the intervals of a search', () => {
+  const answers = [weak, good, weak, weak, good, weak];
+  const copied = answers.map((right) => right.repeat(4));
+  const scoresOf = (state: SearchFile) => rankedCells(state).map(({ score }) => score!);
+  const alone = scoresOf(stateOf(answers));
+  const grouped = scoresOf(
+    stateOf(
+      copied,
+      Array.from(copied[0]!, (_, i) => `${i % 10}`),
+    ),
+  );
+  for (const [i, { interval, gain }] of grouped.entries()) {
+    assert.ok(Math.abs(interval! - alone[i]!.interval!) < 1e-9, `${interval}`);
+    assert.ok(Math.abs(gain.interval! - alone[i]!.gain.interval!) < 1e-9, `${gain.interval}`);
+  }
+  assert.ok(scoresOf(stateOf(copied))[0]!.interval! < 0.6 * alone[0]!.interval!, 'as many images that differ');
+  assert.equal(stateOf(answers).groups, undefined);
+});
 
 test('a policy is recommended where it is above basic by more than the interval, on seeds that all cells share', () => {
   const found = (answers: readonly string[]): readonly unknown[] => {

@@ -5,7 +5,7 @@ import { runFiles } from '../../artifact/run-files.js';
 import { checkDataset } from '../../data/check.js';
 import { counted } from '../../data/dataset.js';
 import { createPool, type Pool } from '../../data/pool.js';
-import type { Dataset } from '../../data/sample.js';
+import { sharedGroups, type Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Job } from '../../job.js';
 import type { Model } from '../../models/model.js';
@@ -208,7 +208,7 @@ export async function* beginSearch(work: SearchWork): AsyncGenerator<SearchEvent
     engine: engine.description,
     ranOn,
   });
-  const heldOut = parts.map(({ select }) => select.length);
+  const heldOut = parts.map(({ select }) => sharedGroups(select.map((index) => images.evaluation.samples[index]!)));
   const lines = describePlan({ settings, plan, images, parts, model, engine: line, budget });
   return { run, images, parts, state: beginning(cells, plan, heldOut), engine: engine.name, lines };
 }

@@ -6,11 +6,18 @@ import { pairedGain } from '../stages.js';
 import type { Cell } from './cells.js';
 import { ranking, scoreOf, type Score } from './halving.js';
 
-/** The state of a search as it begins; `heldOut`: images of each fold, or of all. */
-export const beginning = (cells: readonly Cell[], plan: HalvingPlan, heldOut: readonly number[]): SearchFile => ({
+/** The state of a search as it begins; `heldOut`: of the images of each fold, or of all, what copies share. */
+export const beginning = (
+  cells: readonly Cell[],
+  plan: HalvingPlan,
+  heldOut: readonly (readonly (string | undefined)[])[],
+): SearchFile => ({
   cells: cells.map(({ policy, n, m }) => ({ policy: policy.name, n, m })),
   plan,
-  heldOut,
+  heldOut: heldOut.map(({ length }) => length),
+  ...(heldOut.flat().some((group) => group !== undefined)
+    ? { groups: heldOut.map((groups) => groups.map((group) => group ?? null)) }
+    : {}),
   measured: [],
 });
 
@@ -22,7 +29,8 @@ export function heldOutImages({ plan, heldOut, measured }: SearchFile): number {
 }
 
 /** The cells, best first, those without a score last. */
-export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): SearchedCell[] {
+export function rankedCells(state: SearchFile): SearchedCell[] {
+  const { cells, plan, measured } = state;
   const ranked = ranking(plan, measured);
   const rest = cells.map((_, cell) => cell).filter((cell) => ranked.every((one) => one.cell !== cell));
   const scored = ranked.map(({ cell, rung, ...score }): SearchedCell => {
@@ -30,7 +38,7 @@ export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): Sea
     return {
       ...cells[cell]!,
       baseline: cell === plan.baseline,
-      score: base && described(rung, score, base, heldOut.length),
+      score: base && described(rung, score, base, state),
     };
   });
   return [...scored, ...rest.map((cell) => ({ ...cells[cell]!, baseline: cell === plan.baseline, score: undefined }))];
@@ -38,31 +46,46 @@ export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): Sea
 
 /**
  * One seed has no intervals: how much trainings differ among themselves is unknown. For more, the
- * answers to an image are averaged over its seeds, and intervals are those of a mean over images.
+ * answers to an image are averaged over its seeds, and intervals are those of a mean over images, of which copies
+ * count once.
  */
-function described(rung: number, { top1, loss, measurements }: Score, base: Score, folds: number): CellScore {
+function described(
+  rung: number,
+  { top1, loss, measurements }: Score,
+  base: Score,
+  { heldOut: { length: folds }, groups: grouped = [] }: SearchFile,
+): CellScore {
   const right = rightOn(measurements, folds);
   const isOne = measurements.length === 1;
-  const { interval } = meanInterval([...right.values()]);
+  const groups = new Map(
+    grouped.flatMap((fold, f) => fold.flatMap((group, i) => (group === null ? [] : [[nameOf(f, i), group] as const]))),
+  );
+  const { interval } = meanInterval(
+    [...right.values()],
+    [...right.keys()].map((image) => groups.get(image)),
+  );
   return {
     rung,
     top1,
     interval: isOne || Number.isNaN(interval) ? undefined : interval,
     gain: {
       mean: top1 - base.top1,
-      interval: isOne ? undefined : pairedGain(rightOn(base.measurements, folds), right).interval,
+      interval: isOne ? undefined : pairedGain(rightOn(base.measurements, folds), right, groups).interval,
     },
     loss: Number.isFinite(loss) ? loss : null,
     seeds: measurements.map((one) => one.top1),
   };
 }
 
+/** An image by its fold and its place there. */
+const nameOf = (fold: number, place: number): string => `${fold} ${place}`;
+
 /** For each image, by fold and place, in which share of the trainings the model was right on it. */
 function rightOn(measurements: readonly Measurement[], folds: number): Map<string, number> {
   const answers = new Map<string, number[]>();
   for (const { seed, right } of measurements) {
     for (const [i, answer] of [...right].entries()) {
-      const image = `${seed % folds} ${i}`;
+      const image = nameOf(seed % folds, i);
       answers.set(image, [...(answers.get(image) ?? []), Number(answer)]);
     }
   }
