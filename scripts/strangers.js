@@ -140,7 +140,7 @@ async function measurePool(engine, { part, labelled, odd }) {
   const found = { strangers: share(true), others: share(false) };
   if (odd === 0) return found;
   const images = await views.of([0], 'all');
-  const { none, chance } = await lookOutside(engine, [images], { labels, classes }, folds);
+  const { none, chance, mistaken } = await lookOutside(engine, [images], { labels, classes }, folds);
   const scores = { mixture: none, ...(await distances(engine, images, labels, classes)) };
   const order = Object.entries(scores).map(([name, values]) => [
     name,
@@ -149,7 +149,7 @@ async function measurePool(engine, { part, labelled, odd }) {
       isStrange,
     ),
   ]);
-  return { ...found, chance, auroc: Object.fromEntries(order) };
+  return { ...found, chance, mistaken, auroc: Object.fromEntries(order) };
 }
 
 /** The images with labels and the strangers, for each class left out. */

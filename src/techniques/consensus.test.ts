@@ -11,6 +11,7 @@ import { openMixture } from './closed-form/mixture.js';
 import { affinitiesOf } from './closed-form/neighbours.js';
 import { powerTransform } from './closed-form/power-transform.js';
 import { propagate } from './closed-form/propagation.js';
+import { believed } from './closed-form/strangers.js';
 import { consensus } from './consensus.js';
 import type { Features } from './features.js';
 
@@ -374,6 +375,18 @@ test('images of no class are set aside, and none where all are of some class', a
     assert.ok(accuracy(mixed.probabilities, truth, 3) > 0.9);
     assert.ok(mixed.aside.every((aside, i) => aside === 0 || Math.abs(mixed.probabilities[3 * i]! - 1 / 3) < 1e-6));
   });
+});
+
+test('images are set aside where chance hardly does it, and most of them would be of no class', () => {
+  // Flowers without strangers, ten labels of each kind: 365, 300 and 382 of 1,550 would have gone.
+  for (const [chance, mistaken, share] of [
+    [0.041, 0.56, 0.235],
+    [0.052, 0.52, 0.194],
+    [0.02, 0.51, 0.246],
+  ] as const)
+    assert.ok(!believed({ chance, mistaken }, share), `${share}`);
+  assert.ok(believed({ chance: 0.013, mistaken: 0.36 }, 0.193), 'a kind of scenes among 150 images');
+  assert.ok(!believed({ chance: 0.06, mistaken: 0 }, 0.5), 'a large share needs more');
 });
 
 test('a class without labels among 140 unlabelled images is set aside, and none of the others', async () => {

@@ -18,6 +18,13 @@ const dimensions = { least: 16, most: 32 };
  */
 const significance = 0.1;
 const lost = 1 / 80;
+/**
+ * Of the images taken for "none" at most this share may be of the classes, as labelled ones tell: of 40 and more labels a
+ * test alone lets a quarter of the images and more go by chance in 2 to 3% of sets without strangers, with this in 0.1 to
+ * 0.7%. In 24 sets of scenes with strangers that are noticed without it, on which it was chosen, it is 0 to 44%, in 23 of them
+ * at most 36%; in three sets of flowers without strangers 51 to 56% (`scripts/strangers.js`).
+ */
+const mistaken = 2 / 5;
 
 /** What a mixture with a further class "none" says. */
 export interface Outside {
@@ -25,6 +32,8 @@ export interface Outside {
   readonly none: Float64Array;
   /** The chance that labels held out are taken for "none" as seldom as they are, were all images of the classes. */
   readonly chance: number;
+  /** Of the images taken for "none" the share that is of the classes, by how often labels held out are taken. */
+  readonly mistaken: number;
 }
 
 /**
@@ -36,15 +45,19 @@ export async function strangers(...set: Parameters<typeof lookOutside>): Promise
   if (outside === undefined) return undefined;
   const out = Uint8Array.from(outside.none, (p) => Number(p > 0.5));
   const share = out.reduce((sum, one) => sum + one, 0) / set[2].labels.filter((label) => label < 0).length;
-  return outside.chance < Math.min(significance, lost / share) ? out : undefined;
+  return believed(outside, share) ? out : undefined;
 }
+
+/** Whether there are strangers where `share` of the unlabelled images looks like some. */
+export const believed = (outside: Omit<Outside, 'none'>, share: number): boolean =>
+  outside.chance < Math.min(significance, lost / share) && outside.mistaken <= mistaken;
 
 /**
  * A further class "none" joins the Gaussian mixture. It begins with the images that labels reach
  * least along the graph of neighbours, and its share is found with those of the others. Such a class
  * finds its images in every set. There are strangers only if it takes fewer of the labelled images,
  * when they are held out, than of the others: both kinds would be taken equally often if all were of
- * the classes. Undefined where that cannot be told.
+ * the classes; and so few that most of what it takes is of none. Undefined where that cannot be told.
  *
  * Distances (Mahalanobis, relative or not, to means and to neighbours) order the images of a class
  * without labels hardly better than chance where it lies between the others; the mixture, which fits
@@ -86,7 +99,7 @@ export async function lookOutside(
   for (let label = 0; label < classes; label++)
     if (!held.some((one) => one.label === label)) held.push({ label, shares: onlyAt(classes, wide) });
   const none = Float64Array.from(labels, (label, i) => (label < 0 ? said.at(-1)![i * wide + classes]! : 0));
-  return { none, chance: chance(held, found) };
+  return { none, ...compared(held, found) };
 }
 
 /** Probabilities [count, classes + 1] of all images, "none" the last. */
@@ -131,12 +144,12 @@ const onlyAt = (place: number, length: number): Float64Array =>
 
 /**
  * The chance that so few of the labelled images are taken for "none" if they are as often as the unlabelled ones, of
- * which `found` has the number by class, "none" the last. A labelled image stands for as many unlabelled ones of its
+ * which `found` has the number by class, "none" the last; and how often they are, in parts of that. A labelled image stands for as many unlabelled ones of its
  * class that are not taken as there are for each such labelled one; so shares of classes may be other ones, and
  * strangers, which are of no class, do not count as images of any. Together they count as many as their weights are
  * worth.
  */
-function chance(held: readonly Held[], found: Float64Array): number {
+function compared(held: readonly Held[], found: Float64Array): Omit<Outside, 'none'> {
   const classes = found.length - 1;
   const stay = new Float64Array(classes);
   for (const { label, shares } of held) stay[label]! += 1 - shares[classes]!;
@@ -150,10 +163,10 @@ function chance(held: readonly Held[], found: Float64Array): number {
     squares += weight * weight;
     taken += weight * shares[classes]!;
   }
-  if (all === 0) return 1;
+  if (all === 0) return { chance: 1, mistaken: 1 };
   const worth = Math.round((all * all) / squares);
   const share = found[classes]! / found.reduce((sum, count) => sum + count, 0);
-  return atMost(Math.round((taken / all) * worth), worth, share);
+  return { chance: atMost(Math.round((taken / all) * worth), worth, share), mistaken: taken / all / share };
 }
 
 /**
