@@ -57,7 +57,7 @@ test('copies are learned from and measured, but make no interval narrower', asyn
   assert.equal(new Set(predictions.map(({ group }) => group)).size, 10);
   assert.equal(new Set(images.map(({ group }) => group)).size, 12);
   // The temperature leaves the doubt of twelve images.
-  const logits = Float32Array.from(images.flatMap((image) => image.logits!)),
+  const logits = Float32Array.from(images.flatMap((image) => image.logits)),
     labels = images.map(({ right }, row) => (right ? argmax(logits, 2 * row, 2) : 1 - argmax(logits, 2 * row, 2)));
   const { temperature } = (await read<EvaluationFile>(at, 'copied', 'evaluation.json')).calibration!;
   const [fitted, asMany] = [fitTemperature(logits, labels, 2, 12), fitTemperature(logits, labels, 2)];

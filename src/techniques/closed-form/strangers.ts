@@ -19,10 +19,11 @@ const dimensions = { least: 16, most: 32 };
 const significance = 0.1;
 const lost = 1 / 80;
 /**
- * Of the images taken for "none" at most this share may be of the classes, as labelled ones tell: of 40 and more labels a
- * test alone lets a quarter of the images and more go by chance in 2 to 3% of sets without strangers, with this in 0.1 to
- * 0.7%. In 24 sets of scenes with strangers that are noticed without it, on which it was chosen, it is 0 to 44%, in 23 of them
- * at most 36%; in three sets of flowers without strangers 51 to 56% (`scripts/strangers.js`).
+ * Of the images taken for "none" at most this share may be of the classes, as labelled ones tell: with 40 to 60 labels
+ * the test alone lets a quarter to a half of the images go by chance in 1.4 to 4% of sets without strangers, with this
+ * in at most 0.7% (by the binomial distribution). In 24 sets of scenes with strangers that are noticed without it, on
+ * which it was chosen, it is 0 to 44%, in 23 of them at most 36%; in three sets of flowers without strangers 51 to 56%
+ * (`scripts/strangers.js`).
  */
 const mistaken = 2 / 5;
 
@@ -144,10 +145,10 @@ const onlyAt = (place: number, length: number): Float64Array =>
 
 /**
  * The chance that so few of the labelled images are taken for "none" if they are as often as the unlabelled ones, of
- * which `found` has the number by class, "none" the last; and how often they are, in parts of that. A labelled image stands for as many unlabelled ones of its
- * class that are not taken as there are for each such labelled one; so shares of classes may be other ones, and
- * strangers, which are of no class, do not count as images of any. Together they count as many as their weights are
- * worth.
+ * which `found` has the number by class, "none" the last; and how often they are, in parts of that. A labelled image
+ * stands for as many unlabelled ones of its class that are not taken as there are for each such labelled one; so shares
+ * of classes may be other ones, and strangers, which are of no class, do not count as images of any. Together they
+ * count as many as their weights are worth.
  */
 function compared(held: readonly Held[], found: Float64Array): Omit<Outside, 'none'> {
   const classes = found.length - 1;
