@@ -96,6 +96,20 @@ const label = async () => {
 };
 const isLooking = async () =>
   values.model !== undefined && /opened|looks/.test((await window.get('/api/assistant')).waiting ?? '');
+/** From when the network has seen and compared all images to the first proposals that are not drawn at random. */
+async function timeProposals() {
+  const isLookedAt = async () =>
+    (await window.get('/api/folder')).progress.some(({ task }) => task === 'features' || task === 'comparison');
+  while (!(await isLookedAt())) await sleep(20);
+  while (await isLookedAt()) await sleep(20);
+  const before = process.cpuUsage(),
+    since = performance.now();
+  while ((await window.get('/api/next?count=24')).every(({ why }) => why === 'random')) await sleep(20);
+  const { user, system } = process.cpuUsage(before);
+  const [wall, processor] = [performance.now() - since, (user + system) / 1000].map((ms) => (ms / 1000).toFixed(1));
+  console.log(`first proposals ${wall} s after the features, ${processor} s of processor time`);
+}
+const proposals = values.model === undefined ? undefined : timeProposals();
 let hasThumbnails = false;
 studio.ready.then(() => {
   hasThumbnails = true;
@@ -107,15 +121,7 @@ while (!hasThumbnails || (await isLooking())) {
   await sleep(2000);
 }
 tell(`${values.model === undefined ? 'opened' : 'features'}; ${summed()}; ${mebibytes()}`);
-if (values.model !== undefined) {
-  const { user, system } = process.cpuUsage(),
-    since = performance.now();
-  const isChosen = ({ why }) => why !== 'random';
-  while (!(await window.get('/api/next?count=24')).some(isChosen)) await sleep(20);
-  const used = process.cpuUsage({ user, system });
-  const [wall, cpu] = [performance.now() - since, (used.user + used.system) / 1000];
-  console.log(`first proposals ${(wall / 1000).toFixed(1)} s later, ${(cpu / 1000).toFixed(1)} s of processor time`);
-}
+await proposals;
 let version;
 for (let n = 0; n < 20; n++) version = await label();
 if (values.model !== undefined) while ((await window.get('/api/assistant')).version < version) await sleep(20);

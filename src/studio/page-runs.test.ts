@@ -40,6 +40,15 @@ test(
     // Of what is trained for a fold alone no state is kept.
     await page.getByText('More options').click();
     await page.getByLabel('Folds', { exact: true }).fill('0');
+    // A word may stand instead of a number.
+    const rate = page.getByLabel('Learning rate', { exact: true });
+    for (const [typed, sent] of Object.entries({ 'auto': '"auto"', '0.005': '0.005' })) {
+      const asked = page.waitForRequest((request) => request.postData()?.includes(`"lr":${sent}`) === true);
+      await rate.fill(typed);
+      await page.keyboard.press('Tab');
+      await asked;
+    }
+    await rate.fill('');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await card.getByRole('button', { name: 'Stop' }).waitFor();
     const before = await epochs(2);
