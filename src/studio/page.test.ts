@@ -274,6 +274,8 @@ test(
     // The line that Try shows writes a page that classifies the same, from any web host.
     await page.goto(`${base}#/try`);
     const line = (await page.locator('.command', { hasText: 'A web page' }).locator('code').textContent())!;
+    const option = page.locator('.command .word', { hasText: /^--web$/ });
+    assert.equal(await option.evaluate((word) => word.getClientRects().length), 1, 'in one line');
     const [, run] = /^pupil export (\S+) --web page$/.exec(line)!;
     const written = join(folder, '../page');
     assert.equal((await pupil('export', join(folder, '..', run!), '--web', written)).code, 0);

@@ -13,7 +13,14 @@ export function Command({ title, text }: { readonly title: string; readonly text
   return (
     <div class="command">
       <span>{title}</span>
-      <code>{text}</code>
+      <code>
+        {text.split(' ').map((word, i) => (
+          <>
+            {i > 0 && ' '}
+            <span class="word">{word}</span>
+          </>
+        ))}
+      </code>
       <button class="quiet" aria-label={`Copy: ${title}`} onClick={() => attempt(copy)}>
         Copy
       </button>
