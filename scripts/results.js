@@ -998,9 +998,7 @@ function describeStrangers(measured) {
       'it), in how many sets it believes that there are any, the share of them that it sets aside, the share of ' +
       'the other images that it sets aside too, and the share that it sets aside where there are none of them. ' +
       'Last, all unlabelled images are of one class that has labels, each in turn, and none is to be set aside. ' +
-      'MobileNetV2. Designed on scenes and hymenoptera; flowers were only measured. Measured before the limit of two ' +
-      'in five ([few labels](../docs/few-labels.md#consensus)), with which one set of scenes (10 ' +
-      'labels, all) and one of flowers (10 labels, 150) are no longer noticed. ' +
+      'MobileNetV2. Designed on scenes and hymenoptera; flowers were only measured. ' +
       `Made by \`node scripts/strangers.js ${sets.join(' ')}\`.`,
     '',
     `| set | labels a class, unlabelled images | sets | ${measures.map((name) => `AUROC: ${name}`).join(' | ')} | ` +
