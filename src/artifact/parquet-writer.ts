@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { SchemaElement } from 'hyparquet';
 
@@ -14,12 +15,21 @@ export interface ParquetColumn {
 /** A value of a column: of `FLOATS` an array of numbers. */
 export type ParquetCell = string | number | boolean | Uint8Array | readonly number[] | null;
 
+/** Bytes of a file that are before the texts, and their SHA-256 so far. */
+export interface WrittenBytes {
+  readonly count: number;
+  readonly hash: Hash;
+}
+
+/** Texts by name that stand beside the rows, some of which may tell of the bytes before them. */
+export type ParquetTexts =
+  Readonly<Record<string, string>> | ((written: WrittenBytes) => Readonly<Record<string, string>>);
+
 /** Writes a Parquet file group by group, so that only one is in memory. */
 export interface ParquetFileWriter {
   /** Adds a row group: the cells of each column. */
   add(cells: readonly (readonly ParquetCell[])[]): Promise<void>;
-  /** Ends the file with texts by name that stand beside the rows. */
-  end(texts?: Readonly<Record<string, string>>): Promise<void>;
+  end(texts?: ParquetTexts): Promise<void>;
 }
 
 /** One row: what it holds by column. */
@@ -28,7 +38,7 @@ export type ParquetRow = Readonly<Record<string, ParquetCell | undefined>>;
 /** Writes a Parquet file row by row. */
 export interface ParquetRowWriter {
   add(rows: readonly ParquetRow[]): Promise<void>;
-  end(texts?: Readonly<Record<string, string>>): Promise<void>;
+  end(texts?: ParquetTexts): Promise<void>;
 }
 
 /** Begins a Parquet file whose groups hold so many rows; they are in memory together. */
@@ -78,8 +88,12 @@ export async function createParquetWriter(
   const bytes = new ByteWriter() as InstanceType<typeof ByteWriter> & { index: number };
   const schema = [{ name: 'root', num_children: columns.length }, ...columns.flatMap(elementsOf)];
   const writer = new ParquetWriter({ writer: bytes, schema });
+  const hash = createHash('sha256');
+  let count = 0;
   const flush = async (): Promise<void> => {
     const written = bytes.getBytes();
+    hash.update(written);
+    count += written.length;
     for (let done = 0; done < written.length;) done += (await handle.write(written, done)).bytesWritten;
     bytes.index = 0; // the library's offset goes on
   };
@@ -99,7 +113,8 @@ export async function createParquetWriter(
       await flush();
     },
     async end(texts = {}) {
-      const pairs = Object.entries(texts).map(([key, value]) => ({ key, value }));
+      const told = typeof texts === 'function' ? texts({ count, hash: hash.copy() }) : texts;
+      const pairs = Object.entries(told).map(([key, value]) => ({ key, value }));
       if (pairs.length > 0) writer.kvMetadata = pairs;
       await writer.finish();
       await flush();

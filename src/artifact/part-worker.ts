@@ -1,20 +1,9 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { parquetReadObjects } from 'hyparquet';
 import { closeParquet, openParquet } from '../data/parquet/file.js';
 import { answer } from '../threads/answer.js';
-
-/** What is asked of a file: its rows from one to another, or (without) what stands beside them. */
-export interface PartRequest {
-  readonly path: string;
-  readonly rows?: { readonly from: number; readonly to: number; readonly columns: readonly string[] } | undefined;
-}
-
-/** What stands beside the rows of a file. */
-export interface PartTexts {
-  readonly texts: Readonly<Record<string, string>>;
-  readonly columns: readonly string[];
-  /** Rows of each group. */
-  readonly groups: readonly number[];
-}
+import { checksumKey, headerKey, type PartRequest, type PartTexts } from './part-texts.js';
 
 /** Reads Parquet files in a thread of its own, for the reasons of `parquet-worker.ts`. */
 answer<PartRequest>(async ({ path, rows }) => {
@@ -29,9 +18,22 @@ answer<PartRequest>(async ({ path, rows }) => {
       rowEnd: rows.to,
       utf8: false,
     });
+  const texts = Object.fromEntries((metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? '']));
+  await assertUnchanged(path, texts);
   return {
-    texts: Object.fromEntries((metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ''])),
+    texts,
     columns: metadata.schema.slice(1).map(({ name }) => name),
     groups: metadata.row_groups.map(({ num_rows }) => Number(num_rows)),
   } satisfies PartTexts;
 });
+
+/** Throws for a part whose bytes are not those that were written. What is no part is told by its lack of a header. */
+async function assertUnchanged(path: string, texts: PartTexts['texts']): Promise<void> {
+  const header = texts[headerKey];
+  if (header === undefined) return;
+  const [count, expected] = (texts[checksumKey] ?? '').split(' ');
+  const hash = createHash('sha256');
+  if (Number(count) > 0)
+    for await (const chunk of createReadStream(path, { end: Number(count) - 1 })) hash.update(chunk as Buffer);
+  if (hash.update(header).digest('hex') !== expected) throw new Error('it was changed after it was written');
+}

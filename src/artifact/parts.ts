@@ -13,7 +13,7 @@ import { asyncDispose } from '../dispose.js';
 import { sweepDrafts } from '../drafts.js';
 import { startThread } from '../threads/thread.js';
 import { replaceFile } from './files.js';
-import type { PartRequest, PartTexts } from './part-worker.js';
+import { checksumKey, headerKey, type PartRequest, type PartTexts } from './part-texts.js';
 import { createRowWriter, type ParquetColumn, type ParquetRow, type ParquetRowWriter } from './parquet-writer.js';
 
 /** What parts were made from: where any of it differs, they are not of one result. */
@@ -47,9 +47,6 @@ const headerSchema = v.object({
   notes: v.record(v.string(), v.unknown()),
 });
 export type PartHeader = v.InferOutput<typeof headerSchema>;
-
-/** The name of the header among the texts of a Parquet file. */
-const headerKey = 'pupil';
 
 export type PartRow = ParquetRow;
 
@@ -126,7 +123,11 @@ export async function writePart(
     const writer = await createRowWriter(handle, columns, together);
     const notes = await work(writer);
     const whole: PartHeader = { ...header, schema: 1, hash: hashOfInputs(header.inputs), from: process.cwd(), notes };
-    await writer.end({ [headerKey]: JSON.stringify(whole) });
+    const text = JSON.stringify(whole);
+    await writer.end(({ count, hash }) => ({
+      [headerKey]: text,
+      [checksumKey]: `${count} ${hash.update(text).digest('hex')}`,
+    }));
   });
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,6 +49,29 @@ for (const [command, options] of Object.entries(commands)) {
     assert.ok(readFileSync(at('all.parquet')).equals(readFileSync(at('whole.parquet'))));
   });
 }
+
+test('a part of which a single bit has changed is not merged', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTree(folder, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`camera/${i}.png`, i])));
+  const model = teacher(at('teacher.onnx'), 1);
+  const told = ['pseudo-label', at('camera'), '--model', model, '--threshold', '0', '--workers', '0'];
+  await run(...told, '--shard', '1/1', '--out', at('parts'));
+  const part = at('parts/part-00001-of-00001.parquet');
+  const whole = readFileSync(part);
+  const places = [20, 200, whole.indexOf('"command"') + 20, whole.indexOf('"engine"') + 12, whole.length - 6];
+  for (const place of places) {
+    const spoilt = Buffer.from(whole);
+    spoilt[place]! ^= 1;
+    writeFileSync(part, spoilt);
+    const { code, err } = await pupil('pseudo-label', '--merge', at('parts'), '--out', at('labels.parquet'));
+    assert.deepEqual([code, existsSync(at('labels.parquet'))], [2, false], `byte ${place}`);
+    assert.match(
+      err,
+      /^pupil: .*part-00001-of-00001\.parquet: not a readable part \(.*\); delete it and do its shard again$/m,
+    );
+  }
+});
 
 test('parts keep no signature of an address, and are found again under another', async (t) => {
   const folder = await temporaryFolder(t);
