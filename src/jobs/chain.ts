@@ -35,6 +35,7 @@ import {
   type PartsOptions,
 } from './parts.js';
 import type { TrainingTasks } from './shared-stages.js';
+import { atOnce, type AtOnce } from './side-by-side.js';
 import { runStage, type Stage, type TimedOptions } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -74,7 +75,7 @@ export interface ChainInputs {
   readonly looking: readonly Preprocessing[];
 }
 
-/** Options of one stage: for all parts, or for each; `together`: where all are begun now, by so many processes. */
+/** Options of one stage: for all parts, or for each; `together`: where all are begun now, so many at once. */
 export type StageOptions = TimedOptions | ((part: Part, together?: number) => TimedOptions);
 
 /** Labels of a teacher for each part. */
@@ -89,6 +90,8 @@ export interface Chain {
   /** The last part: all labels. */
   readonly whole: Part;
   readonly run: Run;
+  /** How many of the trainings on parts run at once. */
+  readonly atOnce: AtOnce;
   /** Trains on every part, in a folder below that of the run. */
   stage(name: string, folder: string, options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined>;
   /**
@@ -163,6 +166,8 @@ export async function openChain<Settings extends ChainSettings>(
   // Of what is no training: those see to it themselves.
   const ofRank = { threads: threadsOfRank(), ...common };
   const stages = { machine, pool, open, crew, told: new Set<string>() };
+  const isAlone = sharing === undefined && ranks.size === 1,
+    beside = isAlone ? atOnce(allParts.length, inputs.learning, told.threads) : { trainings: 1 };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
     return {
@@ -170,6 +175,7 @@ export async function openChain<Settings extends ChainSettings>(
       parts,
       whole,
       run,
+      atOnce: beside,
       withUnlabelled: (count) => over(withUnlabelled(parts, count, seed)),
       stage: (name, folder, options) =>
         runStage({
@@ -183,6 +189,7 @@ export async function openChain<Settings extends ChainSettings>(
               ...(typeof options === 'function' ? options(part, together) : options),
             }),
           sharing,
+          atOnce: beside,
           ...stages,
         }),
       alone: (name, folder, options, data = whole.data) =>

@@ -24,7 +24,7 @@ import { planOfRanks } from '../runs/ranks.js';
 import { openChain, openChainImages, type Chain } from './chain.js';
 import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
-import { canChoose, countsOf, type Part } from './parts.js';
+import { canChoose, countsOf } from './parts.js';
 import { modeFor } from './learn/rungs.js';
 import { accuraciesOf, failureOf, omitRun, stageGain, type Stage } from './stages.js';
 
@@ -101,7 +101,7 @@ export function selfTrain(
     yield {
       type: 'plan',
       run: chain.run.path,
-      lines: [...describePlan(settings, chain.parts), ...planOfRanks(shell.ranks)],
+      lines: [...describePlan(settings, chain), ...planOfRanks(shell.ranks)],
     };
     const { path } = chain.run;
     let isOver = false;
@@ -135,7 +135,7 @@ async function* trainInRounds(
   settings: Settled,
 ): AsyncGenerator<SelfTrainEvent, Omit<SelfTrainResult, keyof RunResult>, undefined> {
   const record = keepRecord(chain, settings);
-  const { model, minutes } = inTime(settings, chain.parts);
+  const { model, minutes } = inTime(settings, chain);
   let teacher = yield* chain.stage('teacher', 'rounds/0', { model, minutes }); // 1
   yield await record.add(settings.model, teacher);
   for (const [i, model] of settings.students.entries()) {
@@ -156,7 +156,7 @@ async function* teachStudent(
 ): AsyncGenerator<RunEvent, Student, undefined> {
   const { threshold = pseudoLabels.soft.threshold, balance = true, soft = true } = settings;
   const { files, described } = yield* chain.label(teacher, `round-${round}`, { threshold, balance, soft });
-  const timed = inTime(settings, chain.parts);
+  const timed = inTime(settings, chain);
   const stage = yield* chain.stage(`round ${round}: ${basename(model)}`, `rounds/${round}`, (part) =>
     noisyStudent(timed, model, files.get(part)!),
   );
@@ -292,12 +292,10 @@ function refuseUnreached({ students = [], rounds = Infinity }: SelfTrainOptions)
 }
 
 /** The time that is given, divided equally among all trainings: those of every round on every part. */
-function inTime(settings: Settled, parts: readonly Part[]): Settled {
+function inTime(settings: Settled, { parts, atOnce: { trainings } }: Chain): Settled {
   const { minutes, students } = settings;
-  return { ...settings, minutes: minutes && minutes / trainingsOf(students, parts) };
+  return { ...settings, minutes: minutes && minutes / ((1 + students.length) * Math.ceil(parts.length / trainings)) };
 }
-const trainingsOf = (students: readonly string[], parts: readonly Part[]): number =>
-  (1 + students.length) * parts.length;
 
 /** What the first teacher is trained with. */
 const teacherOptions = (settings: SelfTrainOptions): TrainOptions =>
@@ -326,7 +324,7 @@ const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: s
   unlabelledWeight: settings.unlabelledWeight,
 });
 
-function describePlan(settings: Settled, parts: readonly Part[]): string[] {
+function describePlan(settings: Settled, { parts, atOnce: { trainings } }: Chain): string[] {
   const { students, model, epochs, minutes, soft = true } = settings;
   const whole = parts.at(-1)!,
     { labelled, unlabelled } = countsOf(whole.data);
@@ -353,6 +351,9 @@ function describePlan(settings: Settled, parts: readonly Part[]): string[] {
     `noise      ${augment}, dropout ${dropout}, stochastic depth ${stochasticDepth}`,
   ];
   if (minutes !== undefined)
-    lines.push(`time       ${minutes} min, divided equally among ${trainingsOf(students, parts)} trainings`);
+    lines.push(
+      `time       ${minutes} min, divided equally among ${(1 + students.length) * parts.length} trainings` +
+        (trainings > 1 ? `, ${trainings} at once` : ''),
+    );
   return lines;
 }

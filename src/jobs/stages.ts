@@ -11,9 +11,11 @@ import { tap } from '../runs/relay.js';
 import type { OpenModel } from '../runs/open-once.js';
 import { useful, type TrainOptions } from '../runs/resolve.js';
 import type { Shared } from '../runs/train.js';
+import { isFrozen } from '../options/option.js';
 import { trainInCrew, type Crew } from './crew.js';
 import { pathFor, type Part } from './parts.js';
 import { trainTogether, type Sharing } from './shared-stages.js';
+import { trainSideBySide, type AtOnce } from './side-by-side.js';
 
 export interface Stage {
   readonly name: string;
@@ -44,7 +46,7 @@ export interface StageOptions {
   /** Where its run on the whole goes; those on parts go beside it. */
   readonly folder: string;
   readonly parts: readonly Part[];
-  /** `together`: where all parts are begun at this moment, by so many processes. */
+  /** `together`: where all parts are begun at this moment, so many at once. */
   readonly optionsFor: (part: Part, together?: number) => TimedOptions;
   /** What a run that goes on is told anew. */
   readonly machine: TrainOptions;
@@ -55,21 +57,26 @@ export interface StageOptions {
   readonly crew?: Crew | undefined;
   /** How parts are shared with other processes; default not at all. */
   readonly sharing?: Sharing | undefined;
+  /** How many parts are trained at once where they are not shared; default one after the other. */
+  readonly atOnce?: AtOnce | undefined;
   /** Warnings of the stages before, which are not given again; those of this one are added. */
   readonly told?: Set<string> | undefined;
 }
 
 /**
- * Trains part after part, or shares them with other processes. What is finished is not trained again and keeps no
+ * Trains part after part, some at once, or shares them with other processes. What is finished is not trained again and keeps no
  * checkpoints; what was interrupted goes on.
  */
 export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const { name, folder, parts } = options;
   const besides: number[] = [];
-  const sharing = parts.length > 1 ? options.sharing : undefined;
-  const secondsBefore = sharing ? await secondsIn(parts.map((part) => pathFor(part, folder))) : 0,
+  const sharing = parts.length > 1 ? options.sharing : undefined,
+    beside = sharing ? undefined : besideEachOther(options);
+  const isTogether = sharing !== undefined || beside !== undefined;
+  const secondsBefore = isTogether ? await secondsIn(parts.map((part) => pathFor(part, folder))) : 0,
     began = performance.now();
   if (sharing) yield* shareParts(options, sharing, besides);
+  else if (beside) yield* beside(besides);
   else for (const part of parts) yield* trainPart(options, part, besides);
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>(),
@@ -101,7 +108,7 @@ export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent,
     right,
     groups,
     // Several at once take no longer than one of them.
-    seconds: sharing ? secondsBefore + (performance.now() - began) / 1000 : seconds,
+    seconds: isTogether ? secondsBefore + (performance.now() - began) / 1000 : seconds,
     completed,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
     selection: { top1, ...size, interval: size.count > 0 ? shareInterval(top1, independentOf(size)) : 0 },
@@ -112,6 +119,25 @@ export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent,
 async function secondsIn(runs: readonly string[]): Promise<number> {
   const results = await Promise.all(runs.map((run) => runFiles.result.read(run)));
   return results.reduce((sum, result) => sum + (result?.seconds ?? 0), 0);
+}
+
+/** The trainings of a stage at once, where its parts are trained by descent: closed forms use all threads. */
+function besideEachOther(
+  options: StageOptions,
+): ((besides: number[]) => AsyncGenerator<RunEvent, void, undefined>) | undefined {
+  const { parts, optionsFor, machine } = options;
+  const { trainings, threads } = options.atOnce ?? { trainings: 1 };
+  if (trainings === 1) return undefined;
+  const told = new Map(parts.map((part) => [part, { ...optionsFor(part, trainings), threads }]));
+  if (isFrozen(told.get(parts.at(-1)!)!.mode)) return undefined;
+  // One that goes on alone has no more threads than it began with: sums depend on their number.
+  const stage = { ...options, machine: { ...machine, threads } };
+  return (besides) =>
+    trainSideBySide(parts, {
+      trainings,
+      signal: machine.signal,
+      train: (part, ending) => trainPart(stage, part, besides, { told: told.get(part), ending }),
+    });
 }
 
 /** The parts are trained by this process and those that share them. */

@@ -106,7 +106,7 @@ export function learnWith(
       lead,
       refuse: (counts) => refuseUnread(omit(settings, ['unlabelled']), usable({ ...asked, ...counts })),
     });
-    const { parts, whole, run } = opened;
+    const { parts, whole, run, atOnce } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const smaller = usable(given).includes('distillation') ? others.smaller : undefined;
     const plan = yield* planLadder(run, {
@@ -116,6 +116,7 @@ export function learnWith(
       smaller,
       shared,
       ranks: shell.ranks.size,
+      atOnce,
       budget,
       elapsed: shell.elapsed,
     });

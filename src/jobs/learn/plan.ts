@@ -20,6 +20,7 @@ import {
 } from '../../runs/expected.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { canChoose, type Part } from '../parts.js';
+import { secondsTogether, type AtOnce } from '../side-by-side.js';
 import { epochsOf, isReported, roundsOf, whyEpochs } from './rounds.js';
 import { knowsLess, rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 import { mostEpochs, secondsOf, secondsToCome, timedShare, timetable, trainedBefore, usualOf } from './time.js';
@@ -41,6 +42,8 @@ export interface PlanInput {
   readonly shared: TrainOptions;
   /** How many train together. */
   readonly ranks: number;
+  /** How many trainings on parts run at once. */
+  readonly atOnce: AtOnce;
   readonly budget: number;
   /** Seconds that this session has taken. */
   elapsed(): number;
@@ -60,7 +63,7 @@ export interface TimedPlan extends LadderPlan {
  */
 export async function* planLadder(
   run: Run,
-  { situation: given, parts, model, smaller, shared, ranks, budget, elapsed }: PlanInput,
+  { situation: given, parts, model, smaller, shared, ranks, atOnce, budget, elapsed }: PlanInput,
 ): AsyncGenerator<RunEvent, TimedPlan, undefined> {
   const tried = (await runFiles.ladder.read(run.path)) ?? { rungs: [] };
   const before = await runFiles.plan.read(run.path);
@@ -72,7 +75,11 @@ export async function* planLadder(
   };
   if (before) return timed(before, { ...given, unlabelled: before.unlabelled ?? given.unlabelled });
   yield { type: 'phase', name: 'measuring a step' };
-  const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode }));
+  // From scratch all that is trained is trained on every part.
+  const isOnParts = given.mode === 'scratch',
+    threads = isOnParts ? { threads: atOnce.threads ?? shared.threads } : {},
+    divided = { parts: parts.length, together: isOnParts ? atOnce.trainings : 1 };
+  const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode, ...threads }));
   const whole = parts.at(-1)!,
     classes = whole.data.classes.length,
     reported = whole.data.samples.filter(({ split }) => isReported(split, whole)).length;
@@ -91,7 +98,7 @@ export async function* planLadder(
       // From scratch, too, what follows the first rung is known to help.
       skip = row.without?.(situation) ?? uncompared(row, name === first || startsFromScratch(situation), parts);
     return skip === undefined
-      ? { name, ...expected(row, situation, parts.length, row.smaller ? paces.smaller : paces.own, shared) }
+      ? { name, ...expected(row, situation, divided, row.smaller ? paces.smaller : paces.own, shared) }
       : { name, expectedSeconds: 0, skip };
   });
   const hasRounds = planned.some(({ name, skip }) => name === 'rounds' && skip === undefined);
@@ -134,7 +141,7 @@ const uncompared = ({ measured }: RungPlan, isFirst: boolean, parts: readonly Pa
 function expected(
   row: RungPlan,
   situation: Situation,
-  parts: number,
+  { parts, together }: { readonly parts: number; readonly together: number },
   measured: Measured,
   shared: TrainOptions,
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds' | 'mostSeconds'> {
@@ -142,7 +149,8 @@ function expected(
   const images = situation.labelled + situation.unlabelled;
   const consensus = secondsOfConsensus(situation, classes, measured);
   // A network from scratch is trained on every part for itself.
-  const times = situation.mode === 'scratch' ? parts : 1;
+  const times = situation.mode === 'scratch' ? parts : 1,
+    turns = Math.ceil(times / together);
   if (teachesOnce(row, situation)) {
     const pass = (image + look) * images,
       fixed = 2 * consensus + start,
@@ -160,13 +168,14 @@ function expected(
     // From scratch a batch is filled up where images are few.
     const shown = situation.mode === 'scratch' ? Math.max(images, batchSize * (1 + unlabelledRatio)) : images;
     const most = situation.mode === 'scratch' ? ladder.leastTrainedImages : ladder.leastStudentImages;
-    const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
+    const shares = [1, ...Array<number>(times - 1).fill(ladder.foldShare)];
+    const epochs = epochsOf(situation) * secondsTogether(shares, together);
     // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
-    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
+    const beside = turns * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
     const one = beside + epochs * pass(shown);
     return {
       expectedSeconds: roundsOf(situation) * one,
-      leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, most)),
+      leastSeconds: beside + turns * pass(Math.min(ladder.leastShown * images, most)),
       besideSeconds: beside,
       // From scratch a later round begins with a consensus of its own.
       mostSeconds: ladder.mostRounds * one + (situation.mode === 'scratch' ? (ladder.mostRounds - 1) * consensus : 0),
@@ -185,12 +194,20 @@ function expected(
   const shortest =
     timedShare(situation, row) === undefined ? epoch : Math.min(epoch, image * ladder.leastTrainedImages);
   const least = start + labelling + shortest;
-  const inEpochs = (epochs: number): number =>
-    parts * (start + labelling) + (epochs + (parts - 1) * foldEpochs(epochs)) * epoch;
+  const inEpochs = (epochs: number): number => {
+    const each = [epochs, ...Array<number>(parts - 1).fill(foldEpochs(epochs))];
+    return (
+      parts * labelling +
+      secondsTogether(
+        each.map((count) => start + count * epoch),
+        together,
+      )
+    );
+  };
   return {
     expectedSeconds: inEpochs(settings.epochs),
-    leastSeconds: parts * least,
-    besideSeconds: parts * start,
+    leastSeconds: Math.ceil(parts / together) * least,
+    besideSeconds: Math.ceil(parts / together) * start,
     mostSeconds: inEpochs(mostEpochs(row, situation, settings.epochs)),
   };
 }

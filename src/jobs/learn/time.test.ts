@@ -3,18 +3,10 @@ import { test } from 'node:test';
 import type { PlannedRung } from '../../artifact/formats.js';
 import type { Part } from '../parts.js';
 import { describePlan, type TimedPlan } from './plan.js';
+import { secondsTogether } from '../side-by-side.js';
 import { whyEpochs } from './rounds.js';
 import type { Situation } from './rungs.js';
-import {
-  forSmaller,
-  keptFor,
-  minutesUntil,
-  secondsFor,
-  secondsTogether,
-  shortestOf,
-  timetable,
-  type Turn,
-} from './time.js';
+import { forSmaller, keptFor, minutesUntil, secondsFor, shortestOf, timetable, type Turn } from './time.js';
 
 const situation: Situation = {
   options: {},

@@ -6,6 +6,7 @@ import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import type { Part } from '../parts.js';
+import { secondsTogether } from '../side-by-side.js';
 import type { TimedOptions } from '../stages.js';
 import { roundNumber, rungs, startsFromScratch, type RungPlan, type Situation } from './rungs.js';
 
@@ -167,7 +168,7 @@ export interface Ends {
   readonly beside: number;
 }
 
-/** Minutes of a part's training; `together`: where all parts are begun now, by so many processes. */
+/** Minutes of a part's training; `together`: where all parts are begun now, so many at once. */
 export type MinutesFor = (part: Part, together?: number) => number;
 
 /**
@@ -190,14 +191,4 @@ export function minutesUntil({ parts, at, elapsed, beside }: Ends): MinutesFor {
     each = left / weights;
     return (each * weightOf(part)) / 60;
   };
-}
-
-/**
- * Seconds until all of these have been done, the longest first, each begun by the first of so many processes that is
- * free.
- */
-export function secondsTogether(each: readonly number[], processes: number): number {
-  const busy = Array<number>(processes).fill(0);
-  for (const seconds of each.toSorted((a, b) => b - a)) busy[busy.indexOf(Math.min(...busy))]! += seconds;
-  return Math.max(...busy);
 }
