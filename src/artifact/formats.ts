@@ -428,6 +428,11 @@ export interface GapFile extends GapResult {
   readonly points: GapMap;
 }
 
+/** warnings.json: what was warned of while the run was made, each once, in all sessions. */
+export interface WarningsFile {
+  readonly warnings: readonly string[];
+}
+
 /** alike.json: images in two splits that look alike. */
 export interface AlikeFile {
   /** How many pairs there are. */

@@ -17,6 +17,7 @@ import type {
   SearchFile,
   SeedsFile,
   SelectionFile,
+  WarningsFile,
   WorkTimeFile,
 } from './formats.js';
 import { isTooDeep } from './nesting.js';
@@ -108,6 +109,8 @@ export const runFiles = {
   /** What came out: written last, so that a run with a result is complete. */
   result: json<RunResult>('result.json', { schema: 'result', indent: 2 }),
   report: text('report.html'),
+  /** Only where there are some. */
+  warnings: json<WarningsFile>('warnings.json', { schema: 'warnings', indent: 1 }),
 
   // A training
   model: bytes('model.onnx'),

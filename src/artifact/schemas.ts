@@ -345,6 +345,7 @@ const schemas = {
   automatic: automaticSchema,
   choices: named,
   workTime: v.looseObject({ seconds: number }),
+  warnings: v.looseObject({ warnings: v.array(text) }),
   rounds: roundsSchema,
   ladder: ladderSchema,
   seeds: seedsSchema,

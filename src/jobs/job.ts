@@ -13,6 +13,7 @@ import type { Options as Table } from '../options/option.js';
 import { openForRun, type OpenRun, type RunOptions } from '../runs/open.js';
 import { joinAlike } from '../runs/ranks.js';
 import { readRequest, type WithValues } from '../runs/values.js';
+import { keepingWarnings } from '../runs/warnings.js';
 import { beginWorkTime, type WorkTime } from '../runs/work-time.js';
 
 /** What the work of a job begins with. */
@@ -85,7 +86,7 @@ export function job<
     const { shell } = opened;
     let wrong = false;
     try {
-      const outcome = yield* work(shell);
+      const outcome = yield* keepingWarnings(work(shell));
       const { path } = shell.run!;
       const result = { ...outcome, run: path, seconds: outcome.seconds ?? shell.worked.seconds() } as unknown as Result;
       await runFiles.result.write(path, result);

@@ -24,7 +24,7 @@ export interface AtOnce {
 /** `threads`: of all; default those of the machine, or of this rank. */
 export function atOnce(
   parts: number,
-  inputs: readonly Preprocessing[],
+  inputs: readonly Pick<Preprocessing, 'size'>[],
   threads = threadsOfRank() ?? availableParallelism(),
 ): AtOnce {
   const isSmall = inputs.every(({ size: [height, width] }) => height * width <= mostPixels),

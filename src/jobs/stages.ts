@@ -64,8 +64,8 @@ export interface StageOptions {
 }
 
 /**
- * Trains part after part, some at once, or shares them with other processes. What is finished is not trained again and keeps no
- * checkpoints; what was interrupted goes on.
+ * Trains part after part, some at once, or shares them with other processes. What is finished is not trained again and
+ * keeps no checkpoints; what was interrupted goes on.
  */
 export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const { name, folder, parts } = options;

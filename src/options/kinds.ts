@@ -58,6 +58,11 @@ export const whole = (from: number, to?: number): Kind<number> =>
     { from, to, whole: true },
     to === undefined ? `a whole number of at least ${from}` : `a whole number from ${from} to ${to}`,
   );
+/** A kind of number without one of its values, which `takes` says in words. */
+export const without = (value: number, kind: Kind<number>, takes: string): Kind<number> => {
+  const others = (x: number | undefined): number | undefined => (x === value ? undefined : x);
+  return { ...kind, takes, check: (x) => others(kind.check(x)), read: (text) => others(kind.read(text)) };
+};
 export const positive = numberIn({ above: 0 }, 'a number above 0');
 export const notNegative = numberIn({ from: 0 }, 'a number of at least 0');
 /** [0, 1) */

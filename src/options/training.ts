@@ -22,6 +22,7 @@ import {
   text,
   valueOf,
   whole,
+  without,
 } from './kinds.js';
 import { machine, runFolder, skip } from './machine.js';
 import {
@@ -338,7 +339,7 @@ const selection = group('Labels and splits', {
     says: 'keep so many labels of each class; the other training images count as unlabelled',
     rank: 12,
   }),
-  folds: option(whole(0, 20), {
+  folds: option(without(1, whole(0, 20), '0, or a whole number from 2 to 20'), {
     says: 'cross-validation folds where there is no val, below 200 labels or for the last layer alone; 0: none',
     usual: common.folds,
   }),

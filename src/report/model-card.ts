@@ -25,6 +25,8 @@ export interface CardContents {
   /** How many images it learned from. */
   readonly learned: { readonly labelled: number; readonly unlabelled: number } | undefined;
   readonly modelBytes: number;
+  /** What was warned of while it was made; default nothing. */
+  readonly warnings?: readonly string[] | undefined;
   /** What the file takes; default `pixels`. */
   readonly input?: 'pixels' | 'pixel_values' | undefined;
 }
@@ -44,6 +46,7 @@ export const modelCard = (contents: CardContents): CardPart[] => [
   { title: 'Training', lines: describeTraining(contents) },
   { title: 'Evaluation', lines: describeEvaluation(contents) },
   { title: 'Limits', lines: describeLimits(contents) },
+  ...(contents.warnings ? [{ title: 'Warnings while it was trained', lines: contents.warnings }] : []),
 ];
 
 function describeModel({ config, evaluation, modelBytes, input = 'pixels' }: CardContents): string[] {

@@ -2,7 +2,7 @@ import { basename, resolve } from 'node:path';
 import { readFile, stat } from 'node:fs/promises';
 import type { LearnedFile, RunConfig } from '../artifact/formats.js';
 import { readProvenance } from '../artifact/provenance.js';
-import { openRun, readMetrics } from '../artifact/run.js';
+import { openRun, readMetrics, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import { decodeSmall } from '../evaluate/readers.js';
 import type { Image } from '../image/image.js';
@@ -16,6 +16,7 @@ import { page } from './page.js';
 import { withoutPlaces } from './places.js';
 import type { Picture, Pictures } from './photo.js';
 import { readSections } from './sections.js';
+import { readWarnings } from './warnings.js';
 
 export interface ReportOptions {
   /**
@@ -95,7 +96,7 @@ export async function writeReport(
   const card =
     modelFile &&
     modelCard({
-      ...{ title, evaluation, modelBytes: modelFile.size, learned: countsOf(learned) },
+      ...{ title, evaluation, modelBytes: modelFile.size, learned: countsOf(learned), warnings: await warningsIn(run) },
       config: run.config.architecture === undefined ? { ...config, ...(await describedIn(run.path)) } : config,
     });
   if (card) await runFiles.card.write(run.path, cardText(title, card));
@@ -142,8 +143,16 @@ export async function cardOfRun(
   const evaluation = await readEvaluation(run.path);
   const learned = countsOf(await runFiles.learned.read(run.path));
   const title = basename(resolve(folder));
-  return { evaluation, parts: modelCard({ title, config, evaluation, learned, modelBytes, input: 'pixel_values' }) };
+  const warnings = await warningsIn(run);
+  return {
+    evaluation,
+    parts: modelCard({ title, config, evaluation, learned, modelBytes, warnings, input: 'pixel_values' }),
+  };
 }
+
+/** What is wrong with that file its section says. */
+const warningsIn = async ({ path }: Run): Promise<CardContents['warnings']> =>
+  readWarnings(await runFiles.warnings.read(path).catch(() => undefined))?.warnings;
 
 /** The name of a picture of what spoke for a prediction. */
 const explainedName = (path: string): string => `what spoke for the prediction: ${path}`;

@@ -346,3 +346,23 @@ test('what sections show is data: the same after it was JSON', async () => {
   assert.deepEqual(shown(JSON.parse(JSON.stringify(sections)) as typeof sections), shown(sections));
   assert.deepEqual(faultsOf(shown(sections).join('')), []);
 });
+
+test('what was warned of stands in the report and in the card, without places of this machine', async () => {
+  const path = join(folder, 'warned');
+  await writeTechniqueRun(path, { classes: ['cat', 'dog'], epochs: 2, rounds: 1 });
+  const warnings = ['few labels of cat (3)', `/home/anna/secret/${'a.jpg'} cannot be read`, ...Array(20).fill('more')];
+  await writeFile(join(path, 'warnings.json'), JSON.stringify({ warnings }));
+  await writeFile(join(path, 'model.onnx'), 'a model');
+  const { document, html } = await open(await writeReport(path));
+  assert.equal(headings(document)[0], 'Warnings');
+  const lines = [...document.querySelectorAll('li')].map(textOf);
+  assert.deepEqual(lines.slice(0, 2), ['few labels of cat (3)', '\u2026/a.jpg cannot be read']);
+  assert.equal(lines[20], 'and 2 more, in warnings.json');
+  assert.doesNotMatch(html, /anna/);
+  const card = await readFile(join(path, 'model-card.md'), 'utf8');
+  assert.match(card, /## Warnings while it was trained\n\n- few labels of cat \(3\)\n- \u2026\/a\.jpg cannot be read/);
+
+  await writeFile(join(path, 'warnings.json'), '{"warnings": 3}');
+  const damaged = await open(await writeReport(path));
+  assert.match(textOf(damaged.document.body!), /This part is missing\. .*warnings\.json/);
+});

@@ -10,6 +10,7 @@ import { pseudoLabelsBlocks, readPseudoLabels } from './pseudo-labels.js';
 import { readRounds, roundsBlocks } from './rounds.js';
 import { readSeeds, seedsBlocks } from './seeds.js';
 import { readUnlabelled, unlabelledBlocks } from './unlabelled.js';
+import { readWarnings, warningsBlocks } from './warnings.js';
 
 /** A part of the page about one thing that the run's technique left. */
 export interface TechniqueSection {
@@ -36,6 +37,12 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
   readonly file: RunFile<unknown>;
   readonly read: (value: unknown, run: Run) => MaybeBlocks | Promise<MaybeBlocks>;
 })[] = [
+  {
+    title: 'Warnings',
+    file: runFiles.warnings,
+    place: 'first',
+    read: drawn(readWarnings, warningsBlocks),
+  },
   {
     title: 'Seeds',
     file: runFiles.seeds,

@@ -50,6 +50,7 @@ import { imagesLearned, resolveSettings, withReasons, type Settings, type TrainO
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
+import { keepingWarnings } from './warnings.js';
 import { beginWorkTime } from './work-time.js';
 
 /**
@@ -103,7 +104,7 @@ export async function* trainAs(
   let isOver = false;
   try {
     const result = ranks.leads
-      ? yield* leadTraining(command, data, told, { ranks, ...others })
+      ? yield* keepingWarnings(leadTraining(command, data, told, { ranks, ...others }))
       : yield* followTraining(command, data, told, { ranks, ...others });
     await ranks.end();
     isOver = true;
