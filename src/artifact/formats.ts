@@ -240,6 +240,8 @@ export interface Rung {
   readonly test?: Reported | undefined;
   /** Over the best before; absent in the first rung. */
   readonly gain?: Gain | undefined;
+  /** Whether accuracy and gain on held-out labels are too high: what it learned from had seen something of these. */
+  readonly optimistic?: boolean | undefined;
   readonly kept: boolean;
   /** Why it was kept, not kept or skipped. */
   readonly reason?: string | undefined;

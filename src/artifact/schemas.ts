@@ -233,6 +233,7 @@ const ladderSchema = v.looseObject({
       name: text,
       what: optional(text),
       model: optional(text),
+      optimistic: optional(v.boolean()),
       kept: optional(v.boolean()),
       reason: optional(text),
       seconds: optional(number),

@@ -50,10 +50,12 @@ function describeRound({ round, student, selection, gain: gained, test, seconds 
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
   if (skipped) return `${name}: skipped, ${reason ?? ''}`;
-  const outcome = kept ? `${gained ? ` (${gain(gained)} points)` : ''}, kept` : `, ${notKept(reason)}`;
+  const outcome = kept ? `${gained ? ` (${gain(gained)} points)` : ''}, ${keptAs(gained)}` : `, ${notKept(reason)}`;
   return `${name}: ${heldOut(selection)}${outcome}${reported(test)}, ${duration(seconds)}`;
 }
 
+const keptAs = (gained: Rung['gain']): string =>
+  gained && gained.mean < 0 ? 'kept, worse within the interval' : 'kept';
 const notKept = (reason: string | undefined): string => (reason === undefined ? 'not kept' : `not kept (${reason})`);
 
 /** What each technique brought and at what cost. */
@@ -67,7 +69,7 @@ export const rungTable = (rungs: readonly Rung[]): string =>
       test ? percent(test.top1) : '',
       seconds === undefined ? '' : duration(seconds),
       parameters === undefined ? '' : parameters.toLocaleString('en-US'),
-      skipped ? `skipped: ${reason ?? ''}` : kept ? 'kept' : notKept(reason),
+      skipped ? `skipped: ${reason ?? ''}` : kept ? keptAs(gained) : notKept(reason),
     ]),
   ]);
 

@@ -318,15 +318,17 @@ test('a technique that is not kept is shown with the reason', () => {
   const rung = {
     name: 'round 2',
     selection: { top1: 0.9, count: 50 },
-    gain: { mean: -0.04, interval: 0.03 },
+    gain: { mean: -0.04, interval: 0.06 },
     seconds: 40,
   };
-  const reason = '-4.0 \u00b1 3.0 points against round 1: worse on held-out images';
+  const reason = '-4.0 \u00b1 6.0 points against round 1: worse on held-out images';
   show({ type: 'rung', rung: { ...rung, kept: false, reason } });
   show({ type: 'rung', rung: { ...rung, kept: true, reason } });
   assert.deepEqual(lines, [
     `round 2: 90.0% (78.6 to 95.7%) on 50 held-out images, not kept (${reason}), 40 s`,
-    'round 2: 90.0% (78.6 to 95.7%) on 50 held-out images (-4.0 \u00b1 3.0 points), kept, 40 s',
+    'round 2: 90.0% (78.6 to 95.7%) on 50 held-out images (-4.0 \u00b1 6.0 points), ' +
+      'kept, worse within the interval, 40 s',
   ]);
   assert.ok(rungTable([{ ...rung, kept: false, reason }]).includes('worse on held-out images'));
+  assert.match(rungTable([{ ...rung, kept: true, reason }]), /kept, worse within the interval/);
 });

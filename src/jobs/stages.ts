@@ -32,6 +32,8 @@ export interface Stage {
   readonly seconds: number;
   /** Those that a training of this session took beside its steps, in the mean; absent without one. */
   readonly beside?: number | undefined;
+  /** Whether it has seen something of the labels that were held out. */
+  readonly optimistic?: boolean | undefined;
   /** The least share of its steps that a training made before its time was up; absent: each made all. */
   readonly completed?: number | undefined;
 }

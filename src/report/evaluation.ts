@@ -26,6 +26,8 @@ export interface Evaluation extends Metrics {
   readonly predictions: readonly Prediction[];
   readonly calibration?: EvaluationFile['calibration'];
   readonly refused?: EvaluationFile['refused'];
+  /** Whether what was measured has seen something of the labels of these images (ladder.json). */
+  readonly optimistic?: boolean | undefined;
 }
 
 /** Reads `evaluation.json` of a run; undefined when there is none. Throws `bad-data` when it is damaged. */
@@ -38,7 +40,10 @@ export async function readEvaluation(folder: string): Promise<Evaluation | undef
     label: index.get(image.label) ?? -1,
     predicted: index.get(image.predicted) ?? -1,
   }));
-  return { ...file, predictions };
+  // What is wrong with that file its own section says.
+  const ladder = await runFiles.ladder.read(folder).catch(() => undefined);
+  const optimistic = ladder?.rungs.find(({ name }) => name === ladder.kept)?.optimistic;
+  return { ...file, predictions, optimistic };
 }
 
 /** A pair of classes that were confused. */
@@ -119,11 +124,17 @@ const decisions = new Map([
 ]);
 
 /** What the images of an evaluation also decided, by a run's configuration; undefined: nothing. */
-export function alsoDecided(config: object, { split }: Pick<Evaluation, 'split'>): string | undefined {
+export function alsoDecided(
+  config: object,
+  { split, optimistic }: Pick<Evaluation, 'split' | 'optimistic'>,
+): string | undefined {
   const { command, settings } = config as { command?: unknown; settings?: { reportOn?: unknown; mode?: unknown } };
   if (split === 'test' || (split === 'val' && settings?.reportOn === 'val')) return undefined;
   const decided = decisions.get(String(command)) ?? decisions.get(String(settings?.mode));
-  return decided && `They also decided ${decided}: on new images expect a little less. A test/ folder measures that.`;
+  const less = optimistic
+    ? ', which has seen something of them: on new images expect less, the more so the fewer labels a class has'
+    : ': on new images expect a little less';
+  return decided && `They also decided ${decided}${less}. A test/ folder measures that.`;
 }
 
 /** Whether every class has images among those of an evaluation: else no mean over classes stands for all of them. */

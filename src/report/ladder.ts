@@ -35,6 +35,7 @@ function readRung(value: unknown): Rung {
     selection: accuracyOf(rung['selection']),
     test: reportedOf(rung['test']),
     gain: gainOf(rung['gain']),
+    optimistic: rung['optimistic'] === true,
     kept: rung['kept'] === true,
     skipped: rung['skipped'] === true,
   };
@@ -65,8 +66,8 @@ export function ladderBlocks(
     : [];
   const count = `${counted(tried.length, 'technique')} tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}`;
   const rule =
-    'A technique is kept unless it is worse on held-out images than what came before.' +
-    (tried.some(({ name }) => name.startsWith('round ')) ? ` ${leak}` : '');
+    'A technique is kept unless it is worse on held-out images than what came before, beyond the interval.' +
+    (tried.some(({ optimistic }) => optimistic) ? ` ${aboutRounds}` : '');
   return [
     { type: 'text', text: [...climbed, count, rule, ...(stopped === undefined ? [] : [` ${sentence(stopped)}`])] },
     {
@@ -81,7 +82,9 @@ export function ladderBlocks(
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** What a label passes on to its neighbours, a student learns. */
-const leak = 'The numbers of rounds are too high where few labels are held out: they have seen something of them.';
+export const aboutRounds =
+  'What rounds say of held-out labels is too high, the more so the fewer labels a class has: their students have ' +
+  'seen something of them. Labelled images in test/ measure what is true.';
 
 function comparedRung(rung: Rung, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
   const { name, what, model, reason, run, parameters, seconds, expectedSeconds, test, gain, kept, skipped } = rung;

@@ -10,6 +10,7 @@ import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
 import { refuseOthers } from '../shard.js';
 import { duration } from '../../report/format.js';
+import { aboutRounds } from '../../report/ladder.js';
 import { count, facts, printable, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followAlone, followRun } from '../training-progress.js';
@@ -95,7 +96,8 @@ export async function showLadder(
     const measured = test ?? val;
     const metrics = measured === undefined ? 'not measured' : describeMetrics(measured, Object.keys(measured.perClass));
     const split = test === undefined ? 'validation' : 'test';
-    return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result, [], of))}`;
+    const remark = rungs.some(({ optimistic }) => optimistic) ? `${aboutRounds}\n\n` : '';
+    return `\n${rungTable(rungs)}\n${remark}${split}: ${metrics}\n${facts(runFacts(result, [], of))}`;
   };
   conclude(result, summary, json, terminal);
   return result;

@@ -269,13 +269,14 @@ function described(
   { chain: { run, dataset }, situation, network, smaller }: Climb,
   { model, stage }: Trained,
   seconds = stage.seconds,
-): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'seconds' | 'run'> {
+): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'optimistic' | 'seconds' | 'run'> {
   const counted = parametersOf(model, dataset.classes.length);
   const own = model === situation.model ? network : model === situation.options.student ? smaller : undefined;
   return {
     model: basename(model),
     parameters: counted ?? (own && countParameters(own)),
     ...accuraciesOf(stage, situation.options.reportOn),
+    optimistic: stage.optimistic,
     seconds,
     run: relative(run.path, stage.run),
   };

@@ -130,6 +130,11 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   assert.deepEqual(names.slice(0, 3), ['probe', 'consensus', 'round 1']);
   assert.match(lines.join('\n'), /every label is held out once, in closed form/);
   for (const { selection } of whole.rungs) assert.equal(selection!.count, 8, 'every label is held out once');
+  assert.deepEqual(
+    whole.rungs.map(({ optimistic = false }) => optimistic),
+    names.map((name) => name.startsWith('round')),
+    'students have seen something of every label',
+  );
   const { rounds: told } = (await runFiles.pseudoLabels.read(join(at, 'whole')))!;
   assert.deepEqual(
     told.map(({ round, name }) => [round, name]),
@@ -339,7 +344,10 @@ test('from scratch: labels alone, FixMatch, then rounds that go on from it, meas
   const names = whole.rungs.map(({ name }) => name);
   assert.deepEqual(names.slice(0, 4), ['supervised', 'fixmatch', 'consensus', 'round 1']);
   assert.match(lines.join('\n'), /fold 1 of 3 of the labels is held out: each technique/);
-  for (const { selection, name } of whole.rungs) assert.equal(selection!.count, 4, name);
+  for (const { selection, name, optimistic } of whole.rungs) {
+    assert.equal(selection!.count, 4, name);
+    assert.equal(optimistic, undefined, `${name} has not seen the labels of the fold`);
+  }
   const settingsOf = async (run: string): Promise<TrainOptions> =>
     ((await runFiles.config.read(join(at, 'whole', 'rungs', run)))! as unknown as { settings: TrainOptions }).settings;
   // On each part, all builds on what was trained on it: no network of a fold has seen the fold's labels.

@@ -110,8 +110,15 @@ export async function* trainRound(
   const after = stepped && (now - stepped) / 1000;
   const { completed } = student,
     seconds = student.seconds + stage.seconds;
+  // Labels of each fold were known when those of the others were labelled, which the student learned.
+  const optimistic = chain.parts.length > 1 || undefined;
   // What a training takes beside its steps is that of its student.
-  return { stage: { ...stage, name, seconds, completed, beside: student.beside }, labels: stage.run, beside, after };
+  return {
+    stage: { ...stage, name, seconds, completed, beside: student.beside, optimistic },
+    labels: stage.run,
+    beside,
+    after,
+  };
 }
 
 export interface SmallerPlan {
