@@ -3,7 +3,7 @@ import { counted } from '../data/dataset.js';
 import type { Block, Words } from './blocks.js';
 import { linkOf, type ComparedRow } from './comparison.js';
 import { duration } from './format.js';
-import { accuracyOf, accuracyText, gainOf, reportedOf } from './intervals.js';
+import { aboutRounds, accuracyOf, accuracyText, gainOf, reportedOf } from './intervals.js';
 import { listOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads ladder.json; undefined without a rung. */
@@ -35,7 +35,7 @@ function readRung(value: unknown): Rung {
     selection: accuracyOf(rung['selection']),
     test: reportedOf(rung['test']),
     gain: gainOf(rung['gain']),
-    optimistic: rung['optimistic'] === true,
+    optimistic: rung['optimistic'] === true || undefined,
     kept: rung['kept'] === true,
     skipped: rung['skipped'] === true,
   };
@@ -80,11 +80,6 @@ export function ladderBlocks(
 }
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
-
-/** What a label passes on to its neighbours, a student learns. */
-export const aboutRounds =
-  'What rounds say of held-out labels is too high, the more so the fewer labels a class has: their students have ' +
-  'seen something of them. Labelled images in test/ measure what is true.';
 
 function comparedRung(rung: Rung, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
   const { name, what, model, reason, run, parameters, seconds, expectedSeconds, test, gain, kept, skipped } = rung;

@@ -10,7 +10,7 @@ import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
 import { refuseOthers } from '../shard.js';
 import { duration } from '../../report/format.js';
-import { aboutRounds } from '../../report/ladder.js';
+import { aboutRounds } from '../../report/intervals.js';
 import { count, facts, printable, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followAlone, followRun } from '../training-progress.js';
