@@ -45,15 +45,14 @@ export type {
   Accuracy,
   ClassMetrics,
   Gain,
-  GapResult,
   ImageResult,
   Metrics,
-  PolicyGap,
   Reported,
   Rung,
   RunResult,
   StudentRound,
 } from './artifact/formats.js';
+export type { GapResult, PolicyGap } from './artifact/gap-formats.js';
 
 export { loadModel, type LoadOptions, type Picture } from './evaluate/load.js';
 export type { Classifier, PredictOptions, Prediction, RunOutputs } from './evaluate/classifier.js';

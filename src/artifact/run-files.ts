@@ -6,7 +6,6 @@ import type {
   AlikeFile,
   AutomaticFile,
   EvaluationFile,
-  GapFile,
   LadderFile,
   LadderPlan,
   LearnedFile,
@@ -20,6 +19,7 @@ import type {
   WarningsFile,
   WorkTimeFile,
 } from './formats.js';
+import type { GapFile } from './gap-formats.js';
 import { isTooDeep } from './nesting.js';
 import type { Described } from './schemas.js';
 

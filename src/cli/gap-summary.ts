@@ -1,4 +1,4 @@
-import type { GapResult } from '../artifact/formats.js';
+import type { GapResult } from '../artifact/gap-formats.js';
 import { bestPolicy, signedPercent, verdict } from '../report/gap.js';
 import { facts, percent, plusMinus, printable, runFacts, table } from './table.js';
 

@@ -6,7 +6,7 @@ import { exportModel } from '../artifact/export.js';
 import { brightness } from '../image/colour.js';
 import { decode, encodePng } from '../image/decode.js';
 import { buildModel } from '../models/index.js';
-import type { GapResult } from '../artifact/formats.js';
+import type { GapResult } from '../artifact/gap-formats.js';
 import { pupil } from '../testing/command-line.js';
 import { noise, noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 

@@ -1,4 +1,4 @@
-import type { GapMap, Point, PolicyGap } from '../artifact/formats.js';
+import type { GapMap, Point, PolicyGap } from '../artifact/gap-formats.js';
 import type { Block, Cell, Drawing, Page, Section, Words } from './blocks.js';
 import { configuration } from './configuration.js';
 import { percent, short, duration } from './format.js';

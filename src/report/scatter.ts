@@ -2,7 +2,7 @@
  * Small multiples of one map, as SVG that needs no style sheet: text takes the colour of the page
  * around it.
  */
-import type { Point } from '../artifact/formats.js';
+import type { Point } from '../artifact/gap-formats.js';
 import { escapeHtml } from './html.js';
 import { fontFamily } from './raster.js';
 import { shortenText, textWidth, wrapText, type TextStyle } from './text.js';

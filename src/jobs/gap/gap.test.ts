@@ -1,4 +1,4 @@
-import type { PolicyGap } from '../../artifact/formats.js';
+import type { PolicyGap } from '../../artifact/gap-formats.js';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareWith, referenceOf } from '../../evaluate/distribution.js';

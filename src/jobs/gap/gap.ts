@@ -3,7 +3,8 @@
  * both, compared by coverage and density (Naeem et al. 2020) and by a kernel distance (Binkowski et
  * al. 2018), mapped by UMAP, and the real images that are covered least.
  */
-import type { GapMap, GapResult, PolicyGap, RunResult } from '../../artifact/formats.js';
+import type { RunResult } from '../../artifact/formats.js';
+import type { GapMap, GapResult, PolicyGap } from '../../artifact/gap-formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { counted } from '../../data/dataset.js';
 import { createLoader } from '../../data/loader.js';

@@ -1,4 +1,4 @@
-import type { PolicyGap } from '../../artifact/formats.js';
+import type { PolicyGap } from '../../artifact/gap-formats.js';
 import {
   compareWith,
   jackknifeInterval,

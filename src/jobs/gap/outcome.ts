@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { csvField } from '../../artifact/csv.js';
-import type { GapFile, GapMap, GapResult } from '../../artifact/formats.js';
+import type { GapFile, GapMap, GapResult } from '../../artifact/gap-formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { openImages } from '../../data/dataset.js';
