@@ -6,6 +6,7 @@ import { readLadder } from '../report/ladder.js';
 import { createChainView, roundTable, rungTable } from './chain-view.js';
 import { barLine, createProgress, type Progress } from './progress.js';
 import { duration } from '../report/format.js';
+import { describeMetrics } from './measures.js';
 import { compact, displayWidth, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
@@ -70,6 +71,24 @@ test('where nothing is held out, a training says so instead of an accuracy of no
   const said = summary(result);
   assert.match(said, /^\nvalidation: nothing is held out, so nothing is measured\n/);
   assert.doesNotMatch(said, /accuracy/);
+});
+
+test('an accuracy stands with its interval, and a balanced one with its own', () => {
+  const perClass = { ants: { recall: 1, precision: 1, count: 3 }, bees: { recall: 58 / 60, precision: 1, count: 60 } };
+  const [confusion, balanced] = [
+    [
+      [3, 0],
+      [2, 58],
+    ],
+    (1 + 58 / 60) / 2,
+  ];
+  const metrics = { top1: 61 / 63, top5: 1, balanced, loss: 0.1, ece: 0.02, count: 63, perClass, confusion };
+  const [line] = describeMetrics(metrics, ['ants', 'bees']).split('\n');
+  assert.equal(
+    line,
+    'accuracy 96.8% (89.1 to 99.1%), balanced accuracy 98.3% (70.0 to 99.5%), loss 0.1000, ' +
+      'calibration error 2.0%, 63 images',
+  );
 });
 
 test('without a terminal, progress is a line now and then with rate and time left', async () => {

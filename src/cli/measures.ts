@@ -1,5 +1,13 @@
 import type { Metrics } from '../artifact/formats.js';
-import { aboutChance, aboutImages, confusions, hasAllClasses, notMeasured } from '../report/evaluation.js';
+import {
+  aboutChance,
+  aboutImages,
+  balancedText,
+  confusions,
+  hasAllClasses,
+  notMeasured,
+} from '../report/evaluation.js';
+import { accuracyText } from '../report/intervals.js';
 import { count, percent, printable, table } from './table.js';
 
 /** Whether accuracy says more of some classes than of others. */
@@ -10,9 +18,9 @@ const isUneven = ({ perClass }: Metrics): boolean => {
 
 /** An evaluation in words: one line of totals, a table of classes, the pairs confused most. */
 export function describeMetrics(metrics: Metrics, labels: readonly string[], refused?: number): string {
-  const parts = [`accuracy ${percent(metrics.top1)}`];
+  const parts = [`accuracy ${accuracyText(metrics)}`];
   const evaluation = { ...metrics, classes: labels };
-  if (isUneven(metrics) && hasAllClasses(evaluation)) parts.push(`balanced accuracy ${percent(metrics.balanced)}`);
+  if (isUneven(metrics) && hasAllClasses(evaluation)) parts.push(`balanced accuracy ${balancedText(metrics)}`);
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
   parts.push(
     `loss ${metrics.loss.toFixed(4)}`,

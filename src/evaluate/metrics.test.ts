@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  balancedInterval,
   besideChance,
   crossEntropy,
   expectedCalibrationError,
@@ -109,6 +110,26 @@ test('the interval of all or none ends exactly there, and every interval holds i
       assert.ok(0 <= low && low <= right / count && right / count <= high && high <= 1, `${right} of ${count}`);
     }
   }
+});
+
+test('the interval of a balanced accuracy is as wide as the class of fewest images makes it', () => {
+  const of = (...classes: readonly (readonly [right: number, count: number])[]): ReturnType<typeof balancedInterval> =>
+    balancedInterval({
+      count: classes.reduce((sum, [, count]) => sum + count, 0),
+      perClass: Object.fromEntries(
+        classes.map(([right, count], c) => [c, { recall: count > 0 ? right / count : 0, precision: 1, count }]),
+      ),
+    });
+  // 3 of 3 are 43.9 to 100%, 58 of 60 88.6 to 99.1%.
+  const [low, high] = of([3, 3], [58, 60]);
+  close(low, (1 + 58 / 60 - Math.hypot(1 - wilson(1, 3)[0], 58 / 60 - wilson(58 / 60, 60)[0])) / 2);
+  close(high, (1 + 58 / 60 + (wilson(58 / 60, 60)[1] - 58 / 60)) / 2);
+  assert.ok(low < 0.71 && high > 0.99);
+  close(of([8, 10])[0], wilson(0.8, 10)[0], 1e-9);
+  assert.deepEqual(of([8, 10], [0, 0]), of([8, 10]), 'a class without images takes no part');
+  // The mean of equal classes is known better than each: about by the root of their number.
+  const [lowest] = of(...Array.from({ length: 4 }, () => [15, 20] as const));
+  close(0.75 - lowest, (0.75 - wilson(0.75, 20)[0]) / 2, 1e-9);
 });
 
 test('intervals are those of Student t', () => {

@@ -348,3 +348,26 @@ export function besideChance(right: number, count: number, classes: number, imag
   const told = right * classes > count ? 'too few to tell it from chance' : 'no better than chance';
   return `right on ${right} of ${count} ${images}, ${told} (${chance})`;
 }
+
+/**
+ * The 95% interval of a balanced accuracy: the mean recall of the classes that have images, each with its own interval
+ * (`wilson`), combined by the method of variance estimates recovery (Zou and Donner 2008). One class of three images
+ * makes it wide, however many the others have. NaN for no images.
+ */
+export function balancedInterval({
+  perClass,
+  ...size
+}: Pick<Metrics, 'perClass' | 'count' | 'independent'>): [low: number, high: number] {
+  const found = Object.values(perClass).filter(({ count }) => count > 0);
+  const worth = independentOf(size) / size.count;
+  let mean = 0,
+    below = 0,
+    above = 0;
+  for (const { recall, count } of found) {
+    const [low, high] = wilson(recall, worth * count);
+    mean += recall / found.length;
+    below += (recall - low) ** 2;
+    above += (high - recall) ** 2;
+  }
+  return [mean - Math.sqrt(below) / found.length, mean + Math.sqrt(above) / found.length];
+}

@@ -1,7 +1,14 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/words.js';
-import { besideChance, effectiveCount, independentOf, showsMoreThanChance, wilson } from '../evaluate/metrics.js';
+import {
+  balancedInterval,
+  besideChance,
+  effectiveCount,
+  independentOf,
+  showsMoreThanChance,
+  wilson,
+} from '../evaluate/metrics.js';
 import { percent } from './format.js';
 import { rangeText } from './intervals.js';
 
@@ -136,6 +143,10 @@ export function alsoDecided(
     : ': on new images expect a little less';
   return decided && `They also decided ${decided}${less}. A test/ folder measures that.`;
 }
+
+/** A balanced accuracy with its 95% interval. */
+export const balancedText = (metrics: Pick<Metrics, 'balanced' | 'perClass' | 'count' | 'independent'>): string =>
+  `${percent(metrics.balanced)} (${rangeText(balancedInterval(metrics))})`;
 
 /** Whether every class has images among those of an evaluation: else no mean over classes stands for all of them. */
 export const hasAllClasses = (evaluation: Pick<Evaluation, 'classes' | 'perClass'>): boolean =>

@@ -6,6 +6,7 @@ import {
   aboutChance,
   aboutImages,
   alsoDecided,
+  balancedText,
   confusions,
   hasAllClasses,
   measuredOn,
@@ -114,7 +115,7 @@ function describeTraining({ config, learned }: CardContents): string[] {
 
 function describeEvaluation({ config, evaluation }: CardContents): string[] {
   if (evaluation === undefined) return ['Not measured: no labelled image was held out.'];
-  const { top1, balanced, count, split, ece, classes, perClass, calibration } = evaluation,
+  const { top1, count, split, ece, classes, perClass, calibration } = evaluation,
     interval = wilson(top1, independentOf(evaluation));
   const measured = classes
     .flatMap(
@@ -127,7 +128,7 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     .sort((a, b) => a[1].recall - b[1].recall);
   return [
     `Accuracy ${percent(top1)} (95% interval ${rangeText(interval)}) on ${short(count)} ` +
-      `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${percent(balanced)}` : ''}.`,
+      `${measuredOn(split)}${hasAllClasses(evaluation) ? `; balanced accuracy ${balancedText(evaluation)}` : ''}.`,
     ...aboutImages(evaluation),
     ...[notMeasured(evaluation), aboutChance(evaluation), alsoDecided(config, evaluation)].filter(
       (line) => line !== undefined,
