@@ -24,6 +24,8 @@ export interface Measured {
   readonly look: number;
   /** Until a training begins. */
   readonly start: number;
+  /** Other networks at which a consensus looks: how many, and what they take for each image. */
+  readonly further?: { readonly networks: number; readonly look: number } | undefined;
 }
 
 /** What is trained: so many trainings, one for each fold and one on all labels, on so many images. */
@@ -41,11 +43,14 @@ export const closedForm = { start: 1.5, image: (classes: number): number => 0.00
 export const secondsOfProbe = ({ labelled }: Pick<Counts, 'labelled'>, { look, start }: Measured): number =>
   start + look * labelled;
 
-export const secondsOfConsensus = (
-  { labelled, unlabelled }: Counts,
-  classes: number,
-  { look, start }: Measured,
-): number => start + closedForm.start + (look + closedForm.image(classes)) * (labelled + unlabelled);
+export const secondsOfConsensus = ({ labelled, unlabelled }: Counts, classes: number, measured: Measured): number =>
+  measured.start + closedForm.start + imageOfConsensus(classes, measured) * (labelled + unlabelled);
+
+/** Of a consensus, for each image: it fits its models to the last and to all layers, and to several networks each. */
+export function imageOfConsensus(classes: number, { look, further }: Measured): number {
+  const views = further === undefined ? 2 : further.networks + 3;
+  return look + (further?.look ?? 0) + (closedForm.image(classes) * views) / 2;
+}
 
 /** Of one epoch of training steps. */
 export function secondsOfEpoch(settings: Settings, counts: Counts, { image }: Measured): number {

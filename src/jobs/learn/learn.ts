@@ -28,7 +28,7 @@ import { countsOf, type Counts } from '../parts.js';
 import { planOfSharing, tasksIn, type TrainingTasks } from '../shared-stages.js';
 import { climb, type LearnResult } from './climb.js';
 import type { LearnEvent } from './climber.js';
-import { describePlan, noteOnStudent, planLadder } from './plan.js';
+import { describePlan, noteOnStudent, noteOnTeachers, planLadder } from './plan.js';
 import { asRun } from './rounds.js';
 import {
   measuredInClosedForm,
@@ -114,6 +114,7 @@ export function learnWith(
       parts,
       model: network,
       smaller,
+      backbones: others.backbones,
       shared,
       ranks: shell.ranks.size,
       atOnce,
@@ -122,7 +123,13 @@ export function learnWith(
     });
     const note = noteOnStudent(given, { model: network, smaller });
     const sharing = lead ? planOfSharing(parts) : [];
-    const lines = [...describePlan(given, parts, plan, budget), ...planOfRanks(shell.ranks), ...sharing, ...note];
+    const lines = [
+      ...describePlan(given, parts, plan, budget),
+      ...noteOnTeachers(others.backbones),
+      ...planOfRanks(shell.ranks),
+      ...sharing,
+      ...note,
+    ];
     yield { type: 'plan', run: run.path, lines };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };

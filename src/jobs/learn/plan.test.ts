@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unlabelledWithin } from './plan.js';
+import { secondsOfConsensus } from '../../runs/expected.js';
+import type { Backbone } from '../../runs/consult.js';
+import { noteOnTeachers, unlabelledWithin } from './plan.js';
 import { studentSeconds } from './rounds.js';
 
 test('so many unlabelled images take part as a round has time for', () => {
@@ -8,6 +10,21 @@ test('so many unlabelled images take part as a round has time for', () => {
     unlabelledWithin(left, 50, { image: 0.01, look: 0.01 / 3, start: 1, classes: 5, reported });
   assert.equal(within(Infinity), Infinity);
   assert.ok(within(600) > 2 * within(280) && within(600, 1000) < within(600));
+});
+
+test('further networks are named, and take time in each consensus', () => {
+  const counts = { labelled: 100, unlabelled: 900 },
+    pace = { image: 0.03, look: 0.01, start: 2 };
+  const alone = secondsOfConsensus(counts, 5, pace);
+  const two = secondsOfConsensus(counts, 5, { ...pace, further: { networks: 2, look: 0.04 } });
+  assert.ok(two > alone + 40 && two < alone + 42, 'their features, and more fits');
+  assert.ok(
+    unlabelledWithin(280, 50, { ...pace, further: { networks: 1, look: 0.04 }, classes: 5, reported: 0 }) <
+      unlabelledWithin(280, 50, { ...pace, classes: 5, reported: 0 }) / 2,
+  );
+  assert.deepEqual(noteOnTeachers([]), []);
+  const [line] = noteOnTeachers([{ name: 'a.onnx' }, { name: 'b.onnx' }] as unknown as Backbone[]);
+  assert.match(line!, /^teachers {3}a\.onnx, b\.onnx: of these only features count/);
 });
 
 test('the students of all rounds have the same time, but for what rounds take beside it', () => {

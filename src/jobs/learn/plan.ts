@@ -4,15 +4,19 @@ import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { isFair } from '../../data/split.js';
+import { list } from '../../data/words.js';
+import { countFlops } from '../../models/flops.js';
 import type { Model } from '../../models/model.js';
 import { countParameters, isSmallerThan } from '../../models/size.js';
 import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import { parameters } from '../../report/format.js';
 import { secondsAnImage } from '../../runs/estimate.js';
+import type { Backbone } from '../../runs/consult.js';
 import type { RunEvent } from '../../runs/events.js';
 import {
   closedForm,
+  imageOfConsensus,
   secondsOfConsensus,
   secondsOfEpoch,
   secondsOfProbe,
@@ -39,6 +43,8 @@ export interface PlanInput {
   readonly model: Model;
   /** That learns last, where one does. */
   readonly smaller?: Model | undefined;
+  /** Further networks that each consensus looks at. */
+  readonly backbones: readonly Backbone[];
   readonly shared: TrainOptions;
   /** How many train together. */
   readonly ranks: number;
@@ -63,7 +69,7 @@ export interface TimedPlan extends LadderPlan {
  */
 export async function* planLadder(
   run: Run,
-  { situation: given, parts, model, smaller, shared, ranks, atOnce, budget, elapsed }: PlanInput,
+  { situation: given, parts, model, smaller, backbones, shared, ranks, atOnce, budget, elapsed }: PlanInput,
 ): AsyncGenerator<RunEvent, TimedPlan, undefined> {
   const tried = (await runFiles.ladder.read(run.path)) ?? { rungs: [] };
   const before = await runFiles.plan.read(run.path);
@@ -83,7 +89,8 @@ export async function* planLadder(
   const whole = parts.at(-1)!,
     classes = whole.data.classes.length,
     reported = whole.data.samples.filter(({ split }) => isReported(split, whole)).length;
-  const measured = { ...(await secondsAnImage(model, settings, classes, ranks)), classes, reported };
+  const pace = await secondsAnImage(model, settings, classes, ranks),
+    measured = { ...pace, further: furtherPace(pace, model, backbones), classes, reported };
   const its = smaller && (await secondsAnImage(smaller, settings, classes, ranks));
   const paces = { own: measured, smaller: { ...measured, ...its } };
   const names = triedRungs(given);
@@ -119,16 +126,22 @@ export async function* planLadder(
  * How many unlabelled images can take part: so many that a consensus, a student that is shown the least share
  * of them, and a consensus on its features need `ladder.roundWithin` of the time left.
  */
-export function unlabelledWithin(
-  left: number,
-  labelled: number,
-  { image, look, start, classes, reported }: Measured,
-): number {
-  const perImage = 2 * (look + closedForm.image(classes)) + (image + look) * ladder.leastShown,
+export function unlabelledWithin(left: number, labelled: number, measured: Measured): number {
+  const { image, look, start, classes, reported } = measured;
+  const perImage = 2 * imageOfConsensus(classes, measured) + (image + look) * ladder.leastShown,
     fixed = 3 * start + 2 * closedForm.start + look * reported;
   const images = Math.floor((ladder.roundWithin * left - fixed) / perImage);
   return Math.max(ladder.leastUnlabelled, images - labelled);
 }
+
+/** What further networks take for an image, by their operations beside those of the network that was measured. */
+const furtherPace = ({ look }: Pace, { graph }: Model, backbones: readonly Backbone[]): Pace['further'] =>
+  backbones.length === 0
+    ? undefined
+    : {
+        networks: backbones.length,
+        look: backbones.reduce((sum, other) => sum + (look * countFlops(other.model.graph)) / countFlops(graph), 0),
+      };
 
 /**
  * Where no label can be held out, consensus and rounds are known to help and their labels show it where
@@ -239,6 +252,15 @@ export function noteOnStudent(
       'it is kept only where it is better on held-out images beyond the interval',
   ];
 }
+
+/** A line of the plan where further networks take part. */
+export const noteOnTeachers = (backbones: readonly Backbone[]): string[] =>
+  backbones.length === 0
+    ? []
+    : [
+        `teachers   ${list(backbones.map(({ name }) => name))}: of these only features count, which each consensus ` +
+          'looks at, whatever classes they know',
+      ];
 
 /** The plan in lines. `budget`: seconds, of all sessions. `folds`: as asked for. */
 export function describePlan(
