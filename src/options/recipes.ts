@@ -218,9 +218,10 @@ export const ladder = {
    * On scenes, a MobileNetV1-0.25 taught by a consensus has 86.3, 88.2 and 88.9% after 6, 12 and 36 epochs (two seeds).
    * Rounds leave it this share of the time, if it can use that: on flowers a network for which a fourth round
    * had left 13 s of ten minutes was 9 points worse than its teacher, one with 76 s 2 points.
-   * With fewer than `enough` of its usual steps it has not been taught: held-out labels have to show it better.
    */
-  smallerTimes: { usual: 2, most: 6, share: 1 / 5, enough: 1 / 2 },
+  smallerTimes: { usual: 2, most: 6, share: 1 / 5 },
+  /** With less than this share of its usual steps a training has not taught: held-out labels have to show it better. */
+  taughtSteps: 1 / 2,
   /**
    * What a student is shown at least: this share of the images, as far as they are no more than these. In one minute on
    * flowers students of 17, 19 and 62 steps of 32 gave labels that are 2.5, 1.5 and 0.3 points better than those of

@@ -101,7 +101,9 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
  */
 function barOf(name: RungName, { situation, smaller, network }: Climb): Bar | undefined {
   if (rungs[name].smaller && smaller) return isSmallerThan(smaller, network) ? 'as good' : 'better';
-  return situation.mode !== 'scratch' && knowsLess(name, situation) ? 'better from labels alone' : undefined;
+  // From scratch the time is divided in shares: a technique makes as many of its steps as fit.
+  if (situation.mode === 'scratch') return undefined;
+  return knowsLess(name, situation) ? 'better from labels alone' : 'no loss when taught';
 }
 
 /** The files of the rung that is kept become those of the run. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Stage } from '../stages.js';
-import { judge, type Trained } from './judge.js';
+import { judge, type Bar, type Trained } from './judge.js';
 
 /** What was right on so many held-out labels: the first ones, or those from `from` on. */
 const trained = (name: string, labels: number, right: number, from = 0): Trained => {
@@ -123,6 +123,20 @@ test('a smaller network that had time for few of its steps has to be better beyo
     assert.equal(judged.kept, kept, judged.reason);
     assert.match(judged.reason!, says);
   }
+});
+
+test('a technique with few of its steps has to be better, a round of few is judged as any', () => {
+  const judged = (after: number, completed: number | undefined, bar: Bar): ReturnType<typeof judge> => {
+    const [one, other] = [trained('one', 40, 30), trained('other', 40, after)];
+    return judge({ trained: { ...other, stage: { ...other.stage, completed } }, before: [one], below: one, bar });
+  };
+  const short = judged(30, 0.05, 'no loss when taught');
+  assert.equal(short.kept, false);
+  assert.match(short.reason!, /^had time for 5.0% of its usual steps, and not better beyond the interval: 0.0/);
+  assert.equal(judged(38, 0.05, 'no loss when taught').kept, true);
+  assert.equal(judged(30, 0.6, 'no loss when taught').kept, true);
+  assert.equal(judged(29, undefined, 'no loss when taught').kept, true);
+  assert.equal(judged(30, 0.05, 'no loss').kept, true);
 });
 
 test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
