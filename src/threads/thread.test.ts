@@ -10,7 +10,7 @@ import { startThread, type Thread } from './thread.js';
 
 type Request =
   | { readonly kind: 'double'; readonly value: number; readonly wait?: number }
-  | { readonly kind: 'refuse' | 'throw' | 'exit' | 'last' }
+  | { readonly kind: 'refuse' | 'throw' | 'exit' | 'die' | 'last' }
   | { readonly kind: 'move'; readonly data: Float32Array };
 
 const importOf = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href);
@@ -38,6 +38,10 @@ function writeWorker(t: TestContext): URL {
          throw new Error('wrapped', { cause });
        }
        if (request.kind === 'throw') throw new TypeError('broken');
+       if (request.kind === 'die') {
+         Promise.reject(new Error('nobody waits for this'));
+         return 'dying';
+       }
        if (request.kind === 'exit') process.exit(7);
        return 'bye';
      }, ({ kind }) => kind === 'last');`,
@@ -116,4 +120,21 @@ test('a process waits for an answer, not for an idle thread', (t) => {
     timeout: 20_000,
   });
   assert.deepEqual([stdout, status], ['42\n', 0]);
+});
+
+test('a thread that dies while it answers is waited for, whichever is heard of first', (t) => {
+  const script = `
+    import { startThread } from ${importOf('./thread.js')};
+    const url = new URL(${JSON.stringify(writeWorker(t).href)});
+    for (let i = 0; i < 40; i++) {
+      const thread = startThread({ url, name: 'the helper' });
+      await thread.call({ kind: 'die' }).catch(() => undefined);
+      await thread.end();
+    }
+    console.log('over');`;
+  const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  assert.deepEqual([stdout, status], ['over\n', 0]);
 });

@@ -78,12 +78,10 @@ export function startThread<Request>({ url, name, workerData, resourceLimits }: 
     });
   };
   const end = async (last?: Request): Promise<void> => {
-    worker.ref(); // also of one that died: its end is still to be heard of
-    if (!dead) {
-      const answered = last === undefined ? worker.terminate() : call(last);
-      isEnding = true;
-      await answered.catch(() => {});
-    }
+    // Also of one that died: its end is still to be heard of, though an answer may come before.
+    worker.ref();
+    isEnding = true;
+    if (!dead) await (last === undefined ? worker.terminate() : call(last)).catch(() => {});
     dead ??= new Error(`${name} was closed`);
     await ended;
   };
