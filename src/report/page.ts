@@ -66,6 +66,7 @@ export function sectionsOf(contents: PageContents): Section[] {
     ],
   };
   return [
+    ...placed('head'),
     ...placed('first'),
     ...curves(history),
     ...placed('after curves'),

@@ -15,7 +15,7 @@ import { readWarnings, warningsBlocks } from './warnings.js';
 /** A part of the page about one thing that the run's technique left. */
 export interface TechniqueSection {
   readonly title: string;
-  readonly place: 'first' | 'after curves';
+  readonly place: 'head' | 'first' | 'after curves';
   /** Images in them have the paths that the file states. */
   readonly blocks: readonly Block[];
 }
@@ -40,7 +40,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
   {
     title: 'Warnings',
     file: runFiles.warnings,
-    place: 'first',
+    place: 'head',
     read: drawn(readWarnings, warningsBlocks),
   },
   {
