@@ -29,6 +29,11 @@ export const large: ReadonlySet<string> = new Set([
 
 /** Ours may be this many times as far from float64 as PyTorch's float32. */
 const factor = 3;
+/**
+ * And a single parameter's so many times where the median of all is within `factor`: an activation that falls on the
+ * other side of a kink moves the filters before it. On an Intel Xeon oneDNN's order of sums does so in RegNet (5.8).
+ */
+const besideKink = 10;
 const modes = ['trained', 'frozen'] as const;
 
 /**
@@ -94,6 +99,7 @@ async function assertFloat32(engine: Engine, fixture: Fixture, graph: FixtureGra
     const {
       max,
       parameter,
+      median,
       float32,
       losses: [loss, expected],
       statistics,
@@ -102,8 +108,9 @@ async function assertFloat32(engine: Engine, fixture: Fixture, graph: FixtureGra
     // Which side of a kink an activation falls on may depend on the order of sums, and so on
     // the machine: PyTorch in its worst order.
     const limit = Math.max(float32.max, ...Object.values(fixture[mode].float32.spread));
+    const allowed = median <= factor * float32.median ? besideKink : factor;
     assert.ok(
-      max <= factor * limit,
+      max <= allowed * limit,
       `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, ` +
         `PyTorch's in float32 by ${limit.toExponential(2)}`,
     );
