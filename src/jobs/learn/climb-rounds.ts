@@ -36,7 +36,10 @@ export async function* climbRounds(
   const told = { ...plan, what: rungs.rounds.what };
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
   const isOwn = situation.mode === 'scratch',
-    isTimed = budget < Infinity;
+    isTimed = budget < Infinity,
+    right = expectedRight(first);
+  if (!isOwn && right < ladder.rightLabels && !climber.isFinished('round 1'))
+    return yield* climber.skip(told, tooManyWrong(right));
   const time = timeOfRounds(work, climber, { plan, first });
   const most = isTimed ? ladder.mostRounds : roundsOf(situation);
   let before = await labelsBy(first.stage.run, chain.whole.data),
@@ -101,6 +104,14 @@ export async function* climbRounds(
   }
   yield* climber.stop(`no further round: ${ending}`);
 }
+
+/** The share of a consensus' labels that is likely right: as sure as it is in the mean, or right on held-out ones. */
+const expectedRight = ({ labels, stage: { selection } }: Trained): number =>
+  Math.max(labels?.meanConfidence ?? 1, selection.count > 0 ? selection.top1 : 0);
+
+const tooManyWrong = (right: number): string =>
+  `only about ${percent(right)} of the labels of the consensus are likely right, and students of such labels were ` +
+  'worse than it; label more images of each class';
 
 /** Whether a round's student had less time for its steps than a round has to have that follows another. */
 const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
