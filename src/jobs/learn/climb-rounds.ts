@@ -110,8 +110,8 @@ const expectedRight = ({ labels, stage: { selection } }: Trained): number =>
   Math.max(labels?.meanConfidence ?? 1, selection.count > 0 ? selection.top1 : 0);
 
 const tooManyWrong = (right: number): string =>
-  `only about ${percent(right)} of the labels of the consensus are likely right, and students of such labels were ` +
-  'worse than it; label more images of each class';
+  `only about ${Math.round(100 * right)}% of the labels of the consensus are likely right, and students of such ` +
+  'labels were worse than it; label more images of each class';
 
 /** Whether a round's student had less time for its steps than a round has to have that follows another. */
 const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
