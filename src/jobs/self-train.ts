@@ -17,7 +17,7 @@ import { chooseModel } from '../runs/choose-model.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
 import { openOnce, type OpenModel } from '../runs/open-once.js';
-import { tap, unwarned } from '../runs/relay.js';
+import { unwarned } from '../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
 import { planOfRanks } from '../runs/ranks.js';
@@ -106,10 +106,7 @@ export function selfTrain(
     const { path } = chain.run;
     let isOver = false;
     try {
-      const rounds = yield* tap(trainInRounds(chain, settings), async (event) => {
-        if (event.type === 'checkpoint' || event.type === 'phase') await shell.worked.keep(path);
-        return event;
-      });
+      const rounds = yield* shell.worked.during(trainInRounds(chain, settings), path);
       isOver = true;
       return rounds;
     } finally {

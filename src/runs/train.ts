@@ -45,7 +45,6 @@ import {
   tellResult,
   sayOfRanks,
 } from './ranks.js';
-import { tap } from './relay.js';
 import { imagesLearned, resolveSettings, withReasons, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
@@ -180,10 +179,7 @@ async function* leadTraining(
     const featureCache = options.featureCache ?? featuresOfRun(run);
     const context = { engine, images, settings, run, featureCache, signal };
     const events = trainModel({ ...context, model, teachers, backbones, ranks, sharing, time });
-    const trained = yield* tap(events, async (event) => {
-      if (event.type === 'checkpoint' || event.type === 'phase') await worked.keep(run.path);
-      return event;
-    });
+    const trained = yield* worked.during(events, run.path);
     for (const teacher of teachers) await teacher.close();
     if (ending) yield* ending();
     const result = yield* finish({ ...context, trained, worked });
