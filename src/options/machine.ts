@@ -55,7 +55,7 @@ export const skip = option(whole(0), {
   says: 'unreadable images and damaged archives that are skipped; one more ends the command',
   inForm: 'unreadable images that are skipped; one more ends the training',
   group: 'Data',
-  otherwise: 'any number of images, but no archive',
+  otherwise: 'any number of images; no archive',
   renewable: true,
   argument: 'number',
 });

@@ -49,3 +49,20 @@ test('a technique that learns from a file is not offered, and is refused with th
   );
   assert.throws(() => checkedOptions('train', { syncBn: true }), refusal('syncBn', /not for the page to say/));
 });
+
+test('a field that is left empty says what that means: the default, or that the option is off', () => {
+  const emptyOf = (command: keyof typeof tables): Readonly<Record<string, string>> =>
+    Object.fromEntries(optionFields(command).map(({ name, empty }) => [name, empty]));
+  const train = emptyOf('train');
+  for (const name of ['gradualUnfreeze', 'layerDecay', 'ema', 'clipNorm', 'patience', 'cutmix', 'mixup', 'minutes'])
+    assert.equal(train[name], 'off', name);
+  assert.equal(train['epochs'], '10');
+  assert.equal(train['size'], "the model's own");
+  assert.equal(train['threads'], 'physical cores');
+  assert.equal(train['technique'], 'supervised');
+  assert.equal(train['threshold'], 'by the technique');
+  assert.equal(train['headFirst'], 'automatic', 'more than a field has room for');
+  const { dropout } = emptyOf('learn');
+  assert.equal(dropout, '0.5', 'students have some; train has none');
+  assert.equal(train['dropout'], 'off');
+});

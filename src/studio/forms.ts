@@ -54,13 +54,32 @@ const first: Readonly<Record<string, readonly string[]>> = {
   train: ['mode', 'epochs', 'minutes', 'augment', 'flip'],
 };
 
-/** Help of an option as a form says it: other options by their labels, and the words that it offers. */
+/** A text of the table as a form says it: other options by their labels. */
+const byLabels = (table: Options, text: string): string =>
+  text.replaceAll(/`(\w+)`/g, (said, key: string) =>
+    Object.hasOwn(table, key) ? `"${labelOf(key, table[key]!)}"` : said,
+  );
+
+/** Help of an option, with the words that the form offers. */
 const helpIn = (table: Options, name: string, row: Option): string =>
-  (row.inForm ?? row.says)
-    .replace(row.kind.words?.join(', ') ?? '', wordsOf(name, row)?.join(', ') ?? '')
-    .replaceAll(/`(\w+)`/g, (said, key: string) =>
-      Object.hasOwn(table, key) ? `"${labelOf(key, table[key]!)}"` : said,
-    );
+  byLabels(
+    table,
+    (row.inForm ?? row.says).replace(row.kind.words?.join(', ') ?? '', wordsOf(name, row)?.join(', ') ?? ''),
+  );
+
+/** Characters that a field has room for. */
+const mostOfDefault = 28;
+
+/** What an option is where its field is left empty: its default, in words where it is worked out, or off. */
+function defaultIn(table: Options, name: string, row: Option): string {
+  if (row.otherwise !== undefined) {
+    const words = byLabels(table, row.otherwise.split(';')[0]!);
+    return words.length > mostOfDefault ? 'automatic' : words;
+  }
+  const usual = usualOf(row, 'finetune');
+  if (usual !== undefined && typeof usual !== 'object') return String(usual);
+  return onlyTechniques.has(name) && row.off === undefined ? 'by the technique' : 'off';
+}
 
 /** A form of `learn` or `train`, what matters most first. Throws `not-found` for another command. */
 export function optionFields(command: string): OptionField[] {
@@ -79,6 +98,7 @@ export function optionFields(command: string): OptionField[] {
         kind: kinds[row.kind.type as keyof typeof kinds],
         choices: wordsOf(name, row),
         usual: typeof usual === 'object' ? undefined : (usual as OptionField['usual']),
+        empty: defaultIn(table, name, row),
         rank: place < 0 ? undefined : place + 1,
       };
     })

@@ -223,6 +223,8 @@ export interface OptionField {
   readonly kind: 'flag' | 'number' | 'choice' | 'text';
   readonly choices?: readonly string[] | undefined;
   readonly usual?: string | number | boolean | undefined;
+  /** What it is where nothing is chosen: `10`, `physical cores`, `off`. */
+  readonly empty: string;
   /** 1 first; without one under "more". */
   readonly rank?: number | undefined;
 }

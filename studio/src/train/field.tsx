@@ -12,8 +12,6 @@ interface Given {
 /** Help of the command line as a form says it. */
 const sentence = (says: string): string => `${says.charAt(0).toUpperCase()}${says.slice(1)}`.replaceAll('`', '');
 
-const usualText = ({ usual }: OptionField): string => (usual === undefined ? '' : String(usual));
-
 function Control({ field, value, onChange, id }: Given & { readonly id: string }) {
   const { kind, choices = [] } = field;
   const described = `${id}-says`;
@@ -25,9 +23,9 @@ function Control({ field, value, onChange, id }: Given & { readonly id: string }
         value={value === undefined ? '' : String(value)}
         onChange={({ currentTarget }) => onChange(currentTarget.value === '' ? undefined : currentTarget.value)}
       >
-        <option value="">{usualText(field) || 'automatic'}</option>
+        <option value="">{field.empty}</option>
         {choices
-          .filter((word) => word !== usualText(field))
+          .filter((word) => word !== field.empty)
           .map((word) => (
             <option key={word} value={word}>
               {word}
@@ -42,7 +40,7 @@ function Control({ field, value, onChange, id }: Given & { readonly id: string }
   const given = {
     id,
     'aria-describedby': described,
-    'placeholder': usualText(field) || 'automatic',
+    'placeholder': field.empty,
     'value': value === undefined ? '' : String(value),
     'onInput': ({ currentTarget }: { currentTarget: HTMLInputElement }) => text(currentTarget.value),
   };
