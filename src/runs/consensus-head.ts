@@ -52,8 +52,10 @@ export async function* consensusHead(
   const labels = used.map((index, i) => (i < learn.length ? evaluation.samples[index]!.label : -1));
   const groups = sharedGroups(learn.map((index) => evaluation.samples[index]!)),
     worth = effectiveCount(groups) / Math.max(1, groups.length);
+  const drawn = learn.flatMap((index, i) => (evaluation.samples[index]!.drawn === true ? [i] : []));
+  const set = { networks, labels, classes, worth, drawn: drawn.length === 0 ? undefined : drawn };
   const agreed = yield* reporting('consensus', 'fits', (report) =>
-    consensus(engine, { networks, labels, classes, worth }, folds, (done, total) => {
+    consensus(engine, set, folds, (done, total) => {
       signal?.throwIfAborted();
       report(done, total);
     }),

@@ -344,7 +344,10 @@ class Beside implements StudioAssistant {
     const place = new Map(used.map((name, c) => [name, c]));
     const byId = new Int32Array(images.samples.length).fill(-1);
     for (const { id, label } of given) byId[id] = place.get(label)!;
-    const known = { labels: byId, classes: used.length, skipped };
+    const sample = this.sample();
+    const fair = given.filter(({ id, source }) => source === 'folder' || sample.has(id));
+    const drawn = fair.length === given.length ? undefined : fair.map(({ id }) => id);
+    const known = { labels: byId, classes: used.length, skipped, drawn };
     this.#isStale = false;
     this.#thought = await this.#thread!.call<Learned>({ kind: 'learn', ...known });
     this.#learned = { version, classes: used };

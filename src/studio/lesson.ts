@@ -30,6 +30,8 @@ export interface Lesson {
   readonly classes: number;
   readonly skipped: ReadonlySet<number>;
   readonly folds: readonly (readonly number[])[];
+  /** Of those with labels, which were drawn at random. */
+  readonly drawn: readonly number[] | undefined;
   /** Undefined as long as fewer than two classes have labels. */
   readonly agreed: Consensus | undefined;
 }
@@ -38,7 +40,7 @@ export interface Lesson {
 export async function learn(
   engine: Engine,
   sight: Sight,
-  { labels: byId, classes, skipped }: Known,
+  { labels: byId, classes, skipped, drawn: sample }: Known,
   strange: Uint8Array = new Uint8Array(sight.ids.length),
 ): Promise<Lesson & { readonly learned: Learned }> {
   const { ids, samples, layers, views } = sight;
@@ -55,7 +57,9 @@ export async function learn(
     : [];
   const set = { networks: [layers], labels, classes, views, aside: strange, isQuick: true };
   const agreed = isLearnable ? await consensus(engine, set, folds) : undefined;
-  const lesson = { labels, classes, skipped: new Set(skipped), folds, agreed };
+  const isDrawn = sample && new Set(sample);
+  const drawn = isDrawn && known.filter((row) => isDrawn.has(ids[row]!));
+  const lesson = { labels, classes, skipped: new Set(skipped), folds, drawn, agreed };
   if (agreed === undefined) return { ...lesson, learned: { predictions: [], heldOut: [], doubts: [] } };
   return {
     ...lesson,
@@ -67,11 +71,11 @@ export async function learn(
 export async function propose(
   engine: Engine,
   sight: Sight,
-  { labels, classes, skipped, folds, agreed }: Lesson,
+  { labels, classes, skipped, folds, agreed, drawn }: Lesson,
   count: number,
 ): Promise<{ readonly proposed: Proposed; readonly strange: Uint8Array | undefined }> {
   const { ids, layers, views } = sight;
-  const strange = agreed && (await setAside(engine, views, labels, classes, folds));
+  const strange = agreed && (await setAside(engine, views, { labels, classes, drawn }, folds));
   const free = labels.reduce((sum, label) => sum + Number(label < 0), 0);
   // Those that were set aside are as good as chosen: what is like them is not asked for.
   const suggestions = await suggestImages(

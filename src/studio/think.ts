@@ -30,6 +30,8 @@ export interface Known {
   readonly classes: number;
   /** Ids of images that are set aside. */
   readonly skipped: readonly number[];
+  /** Ids of labelled images that are a random sample; undefined: all labels are as good as one. */
+  readonly drawn?: readonly number[] | undefined;
 }
 
 /** What a person waits for: the quick consensus. */

@@ -55,6 +55,11 @@ export interface ConsensusSet {
   readonly classes: number;
   /** As how many independent labels a known one counts: less than one where some are of copies. Default 1. */
   readonly worth?: number | undefined;
+  /**
+   * Labelled images by index that were drawn at random, where others were chosen: whether there are images of none of
+   * the classes is told by these. Default: by all.
+   */
+  readonly drawn?: readonly number[] | undefined;
   /** Of these networks, kept for further labels of the same images (`keptViews`). */
   readonly views?: Views | undefined;
   /** Images (1) that look like none of the classes, where that is known; default: they are looked for. */
@@ -115,6 +120,7 @@ export async function consensus(
     labels,
     classes,
     worth = 1,
+    drawn,
     views: whole = exactViews(engine, networks),
     aside: given,
     isQuick = false,
@@ -125,7 +131,7 @@ export async function consensus(
   const all = Int32Array.from(labels);
   const { rows, place, views } = given
     ? withoutKnown(all, whole, given)
-    : await withoutStrangers(engine, whole, all, classes, folds);
+    : await withoutStrangers(engine, whole, { labels: all, classes, drawn }, folds);
   const agreed = await agreeOn(
     engine,
     {
@@ -176,8 +182,7 @@ export const setAside = async (...of: Parameters<typeof withoutStrangers>): Prom
 async function withoutStrangers(
   engine: Engine,
   whole: Views,
-  labels: Int32Array,
-  classes: number,
+  { labels, classes, drawn }: Pick<ConsensusSet, 'classes' | 'drawn'> & { readonly labels: Int32Array },
   folds: readonly (readonly number[])[],
 ): Promise<Part> {
   let rows = [...labels.keys()],
@@ -188,7 +193,8 @@ async function withoutStrangers(
     const parts = folds.map((fold) => fold.map((i) => place[i]!));
     const seen: Images[] = [];
     for (let network = 0; network < views.networks; network++) seen.push(await views.of([network], 'all'));
-    const found = await strangers(engine, seen, { labels: known, classes }, parts);
+    const fair = drawn && new Set(drawn.map((i) => place[i]!));
+    const found = await strangers(engine, seen, { labels: known, classes, drawn: fair }, parts);
     if (found?.some((out) => out === 1) !== true) break;
     rows = rows.filter((_, i) => found[i] === 0);
     place = placesOf(rows, labels.length);

@@ -27,6 +27,18 @@ const lost = 1 / 80;
  */
 const mistaken = 2 / 5;
 
+/** Which images have labels. */
+export interface Labelled {
+  /** Of each image; -1: not known. */
+  readonly labels: Int32Array;
+  readonly classes: number;
+  /**
+   * Those that were drawn at random, where others were not: these alone are compared with the unlabelled images. Of
+   * images that were chosen to teach most, few lie where many are alike, so that the easiest ones would look strange.
+   */
+  readonly drawn?: ReadonlySet<number> | undefined;
+}
+
 /** What a mixture with a further class "none" says. */
 export interface Outside {
   /** The probability of "none" of every image, with all labels; rows of labelled images are 0. */
@@ -67,7 +79,7 @@ export const believed = (outside: Omit<Outside, 'none'>, share: number): boolean
 export async function lookOutside(
   engine: Engine,
   networks: readonly Images[],
-  { labels, classes }: { readonly labels: Int32Array; readonly classes: number },
+  { labels, classes, drawn }: Labelled,
   folds: readonly (readonly number[])[],
 ): Promise<Outside | undefined> {
   const wide = classes + 1,
@@ -94,7 +106,9 @@ export async function lookOutside(
   for (const rows of said.slice(0, -1))
     for (const i of free) for (let c = 0; c < wide; c++) found[c]! += rows[i * wide + c]! / folds.length;
   const held = folds.flatMap((fold, k) =>
-    fold.map((i): Held => ({ label: labels[i]!, shares: said[k]!.subarray(i * wide, (i + 1) * wide) })),
+    fold
+      .filter((i) => drawn?.has(i) !== false)
+      .map((i): Held => ({ label: labels[i]!, shares: said[k]!.subarray(i * wide, (i + 1) * wide) })),
   );
   // A class that is never held out: nothing tells that "none" does not take its images, so it is counted as if it did.
   for (let label = 0; label < classes; label++)
