@@ -350,9 +350,10 @@ export function besideChance(right: number, count: number, classes: number, imag
 }
 
 /**
- * The 95% interval of a balanced accuracy: the mean recall of the classes that have images, each with its own interval
- * (`wilson`), combined by the method of variance estimates recovery (Zou and Donner 2008). One class of three images
- * makes it wide, however many the others have. NaN for no images.
+ * The 95% interval of a balanced accuracy: the mean recall of the K classes that have images is known as well as a share
+ * of K² / sum(1 / images of a class) images (the effective number of a stratified sample, Kish 1965; `wilson`). Where all
+ * classes have equally many that is the interval of the accuracy; one class of three images makes it wide, however many
+ * the others have. NaN for no images.
  */
 export function balancedInterval({
   perClass,
@@ -360,14 +361,6 @@ export function balancedInterval({
 }: Pick<Metrics, 'perClass' | 'count' | 'independent'>): [low: number, high: number] {
   const found = Object.values(perClass).filter(({ count }) => count > 0);
   const worth = independentOf(size) / size.count;
-  let mean = 0,
-    below = 0,
-    above = 0;
-  for (const { recall, count } of found) {
-    const [low, high] = wilson(recall, worth * count);
-    mean += recall / found.length;
-    below += (recall - low) ** 2;
-    above += (high - recall) ** 2;
-  }
-  return [mean - Math.sqrt(below) / found.length, mean + Math.sqrt(above) / found.length];
+  const inverse = found.reduce((sum, { count }) => sum + 1 / (worth * count), 0);
+  return wilson(balancedAccuracy(found), found.length ** 2 / inverse);
 }
