@@ -350,10 +350,10 @@ export function besideChance(right: number, count: number, classes: number, imag
 }
 
 /**
- * The 95% interval of a balanced accuracy: the mean recall of the K classes that have images is known as well as a share
- * of K² / sum(1 / images of a class) images (the effective number of a stratified sample, Kish 1965; `wilson`). Where all
- * classes have equally many that is the interval of the accuracy; one class of three images makes it wide, however many
- * the others have. NaN for no images.
+ * The 95% interval of a balanced accuracy: the mean recall of the K classes that have images is known as well as a
+ * share of K² / sum(1 / images of a class) images (the effective number of a stratified sample, Kish 1965; `wilson`).
+ * Where all classes have equally many that is the interval of the accuracy; one class of three images makes it wide,
+ * however many the others have. NaN for no images.
  */
 export function balancedInterval({
   perClass,

@@ -14,7 +14,7 @@ import type { Chain } from '../chain.js';
 import { omitRun, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
 import { climbSmaller, teachByConsensus, type Teaching } from './climb-smaller.js';
-import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
+import { createClimber, lackedTime, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
 import type { Bar, Trained } from './judge.js';
 import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy } from './rounds.js';
@@ -125,7 +125,7 @@ async function* keepBest(
   // Of a run that was killed on its way here there is nothing to say.
   if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
     yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit');
-  else if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left()));
+  else if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left(), climber.rungs));
   const { result, selection } = best.stage;
   yield* warnOfChance(best, work);
   yield* warnOfSize(best, work);
@@ -149,9 +149,17 @@ const isUnused = ({ budget, situation }: Climb, { clock }: Climber): boolean =>
   situation.options.rungs === undefined &&
   clock.left() > noticed * budget;
 
-const unused = (left: number): string =>
-  `${Math.floor(left)} s are not used: all that learns from the labels alone was tried; images without labels, given ` +
-  'with `unlabelled`, let `learn` use more time';
+/** Why so many seconds are not used, after these rungs. */
+export function unused(left: number, tried: readonly Rung[]): string {
+  const late = tried.filter(lackedTime).map(({ name }) => name);
+  const why =
+    late.length > 0
+      ? `less than ${late.join(' or ')} would take: \`resume\` with more \`minutes\`, or give images without labels, ` +
+        'with `unlabelled`, from which `learn` learns more in the same time'
+      : 'all that learns from the labels alone was tried; images without labels, given with `unlabelled`, let ' +
+        '`learn` use more time';
+  return `${Math.floor(left)} s are not used: ${why}`;
+}
 
 /** Says so where held-out labels cannot show that the model which is kept has learned something. */
 function* warnOfChance({ name, stage }: Trained, { chain, situation, budget }: Climb): Generator<RunEvent, void> {

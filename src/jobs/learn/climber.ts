@@ -163,8 +163,7 @@ export function createClimber(work: Climb): Climber {
         if (best === undefined) throw error;
         return yield* skip(told, faultOf(error));
       }
-      if (trained === undefined)
-        return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
+      if (trained === undefined) return yield* skip(told, timeWasUp);
       const took = finished?.seconds ?? Math.max(trained.stage.seconds, soFar());
       const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given, spent });
       clock.done({ expected, took: finished ? took : Math.max(0, took - images.seconds()) });
@@ -235,8 +234,15 @@ interface TimeLeft {
 /** Why something does not begin: of the time left, some is kept for a student. */
 export function tooLong(least: number, { left, kept }: TimeLeft): string {
   const beside = kept > 0 ? `, beside ${Math.ceil(kept)} s that are kept for the student` : '';
-  return `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
+  return `${wouldTake} ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
 }
+
+const wouldTake = 'would take at least',
+  timeWasUp = 'stopped, the time was up; it continues where you `resume` with more `minutes`';
+
+/** Whether a rung was left out, or left, for want of time. */
+export const lackedTime = ({ skipped, reason }: Rung): boolean =>
+  skipped === true && (reason === timeWasUp || reason?.startsWith(wouldTake) === true);
 
 /**
  * Work that is left when the time is over (the result is undefined), unless a training in it has made steps: such a

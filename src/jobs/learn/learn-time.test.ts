@@ -9,6 +9,8 @@ import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { busyClock } from '../../testing/busy-clock.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
+import { unused } from './climb.js';
+import { tooLong } from './climber.js';
 import { learn, type LearnEvent, type LearnOptions } from './learn.js';
 
 useOwnCache();
@@ -73,6 +75,19 @@ test('without unlabelled images it is said why time is left, and what would use 
   });
   assert.match(notes.at(-1)!, /^\d+ s are not used: .*; images without labels, given with `unlabelled`, let `learn`/);
   assert.equal((await runFiles.ladder.read(join(at, 'run')))!.stopped, notes.at(-1));
+});
+
+test('time that is left is not said to be of no use where trainings needed more', () => {
+  const late = { expectedSeconds: 17, kept: false, skipped: true, reason: tooLong(17, { left: 16, kept: 0 }) };
+  const tried = [
+    { name: 'probe', expectedSeconds: 3, kept: true },
+    { name: 'consensus', expectedSeconds: 0, kept: false, skipped: true, reason: 'there are no images without labels' },
+  ];
+  assert.match(unused(16.2, tried), /^16 s are not used: all that learns from the labels alone was tried; /);
+  assert.match(
+    unused(16.2, [...tried, { name: 'supervised', ...late }, { name: 'augmentation', ...late }]),
+    /^16 s are not used: less than supervised or augmentation would take: `resume` with more `minutes`, or /,
+  );
 });
 
 test('from scratch on a machine that begins trainings late, FixMatch leaves time for what follows it', async (t) => {
