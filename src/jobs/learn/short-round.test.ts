@@ -57,7 +57,10 @@ test('from scratch a round that was cut short and not kept is followed by one in
   // The fold's student makes one step, and the time is up before the one on all labels begins.
   await session({ ...shared, labelsPerClass: 20, studentEpochs: 16, minutes: 10, out }, pass);
   const { rungs } = await session(goOn(out, 2), pass);
-  assert.ok(rungs.has('round 1') && (await completedIn(out, 'round-1')) < 0.5);
+  const { kept, gain, reason } = rungs.get('round 1')!;
+  assert.ok((await completedIn(out, 'round-1')) < 0.5);
+  assert.equal(kept, gain!.mean > gain!.interval, 'few held-out labels cannot vouch for it');
+  assert.match(reason!, kept ? /points against consensus$/ : /^had time for .* of its usual steps, and not better/);
   await spoil(out, 'round-1');
   const again = await session(goOn(out, 1e-4));
   assert.deepEqual([again.rungs.get('round 1')!.kept, again.rungs.has('round 2')], [false, false]);
