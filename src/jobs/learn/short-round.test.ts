@@ -59,7 +59,7 @@ test('from scratch a round that was cut short and not kept is followed by one in
   const { rungs } = await session(goOn(out, 2), pass);
   const { kept, gain, reason } = rungs.get('round 1')!;
   assert.ok((await completedIn(out, 'round-1')) < 0.5);
-  assert.equal(kept, gain!.mean > gain!.interval, 'few held-out labels cannot vouch for it');
+  assert.equal(kept, gain!.mean > gain!.interval!, 'few held-out labels cannot vouch for it');
   assert.match(reason!, kept ? /points against consensus$/ : /^had time for .* of its usual steps, and not better/);
   await spoil(out, 'round-1');
   const again = await session(goOn(out, 1e-4));
