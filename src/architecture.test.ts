@@ -150,20 +150,32 @@ const heavy =
 /** Constants of a heavy folder that stand alone. */
 const lightInside = new Set(['models/default-model.ts', 'engine/onednn/library/advice.ts']);
 
-test('what is light loads no code that decodes images or runs networks', () => {
+/** Files and packages that are loaded with a file, at once, and by which way. */
+function loadedWith(roots: readonly string[]): { loaded: Map<string, string>; packages: Map<string, string> } {
   const loaded = new Map<string, string>();
-  const packages = new Set<string>();
+  const packages = new Map<string, string>();
   const walk = (file: string, path: string): void => {
     if (loaded.has(file)) return;
     loaded.set(file, path);
     for (const edge of imports) {
       if (edge.from !== file || edge.typeOnly || edge.dynamic) continue;
       if (isOurs(edge)) walk(edge.to, `${path} -> ${edge.to}`);
-      else if (!edge.to.startsWith('node:')) packages.add(edge.to);
+      else if (!edge.to.startsWith('node:')) packages.set(edge.to, path);
     }
   };
-  for (const file of files) if (light(file)) walk(file, file);
-  assert.deepEqual([...packages], ['commander']);
+  for (const file of roots) walk(file, file);
+  return { loaded, packages };
+}
+
+test('the library loads what draws charts when it writes a report', () => {
+  const { packages } = loadedWith(['index.ts']);
+  assert.ok(packages.has('valibot'));
+  for (const name of ['linkedom', '@observablehq/plot', '@resvg/resvg-js']) assert.equal(packages.get(name), undefined);
+});
+
+test('what is light loads no code that decodes images or runs networks', () => {
+  const { loaded, packages } = loadedWith(files.filter(light));
+  assert.deepEqual([...packages.keys()], ['commander']);
   assert.deepEqual(
     [...loaded].filter(([file]) => heavy.test(file) && !lightInside.has(file)).map(([, path]) => path),
     [],

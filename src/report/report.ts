@@ -12,7 +12,6 @@ import { imagesOf, type CellImages } from './blocks.js';
 import { confusions, readEvaluation, recognised, worst, type Evaluation, type Prediction } from './evaluation.js';
 import { readHistory } from './history.js';
 import { cardText, modelCard, type CardContents, type CardPart } from './model-card.js';
-import { page } from './page.js';
 import { withoutPlaces } from './places.js';
 import type { Picture, Pictures } from './photo.js';
 import { readSections } from './sections.js';
@@ -100,6 +99,7 @@ export async function writeReport(
       config: run.config.architecture === undefined ? { ...config, ...(await describedIn(run.path)) } : config,
     });
   if (card) await runFiles.card.write(run.path, cardText(title, card));
+  const { page } = await import('./page.js'); // its charts take long to load
   const document = page(
     {
       ...{ title, config, evaluation, confused, recognised, sections, card },

@@ -8,7 +8,6 @@ import type { Pool } from '../../data/pool.js';
 import type { Sample } from '../../data/sample.js';
 import { imageReader } from '../../evaluate/readers.js';
 import { gapDrawing, gapPage } from '../../report/gap.js';
-import { svgOf, renderPage } from '../../report/render.js';
 import type { Picture } from '../../report/photo.js';
 import { objectOf, textsOf } from '../../report/json.js';
 import { placeOf, withoutPlaces } from '../../report/places.js';
@@ -51,6 +50,7 @@ async function writePages(run: Run, file: GapFile, samples: readonly Sample[], p
     samples,
     pool,
   );
+  const { renderPage, svgOf } = await import('../../report/render.js');
   await runFiles.gapMap.write(run.path, await rasterise(svgOf(gapDrawing(view)), { zoom: 2 }));
   await runFiles.report.write(run.path, renderPage(gapPage(view), pictures).html);
 }

@@ -6,7 +6,6 @@ import { faultOf } from '../../artifact/schemas.js';
 import { PupilError } from '../../errors.js';
 import { withoutPlaces } from '../../report/places.js';
 import { rasterise } from '../../report/raster.js';
-import { svgOf, renderPage } from '../../report/render.js';
 import { searchDrawing, searchPage, type SearchView } from '../../report/search.js';
 import { totalOf } from './halving.js';
 import { trainCommand, type SearchSettings, type Space } from './settings.js';
@@ -78,6 +77,7 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchVi
 export async function writeOutcome(run: Run, settings: SearchSettings, state: SearchFile): Promise<void> {
   if (state.measured.length === 0) return;
   const view = viewOf(run, settings, state);
+  const { renderPage, svgOf } = await import('../../report/render.js');
   await runFiles.heatMap.write(run.path, await rasterise(svgOf(searchDrawing(view)), { zoom: 2 }));
   const page = searchPage(viewOf(run, withoutPlaces(settings), state));
   await runFiles.report.write(run.path, renderPage(page, new Map()).html);
