@@ -28,8 +28,7 @@ if (!isBuilt && !isInstalled) {
   // The compiler does not see that files of its last build are gone, nor that their sources are.
   const isWhole = stems.every((stem) => existsSync(`${stem}.js`) && existsSync(`${stem}.d.ts`));
   if (!isWhole) rmSync(join(output, '.tsbuildinfo'), { force: true });
-  execFileSync(process.execPath, [compiler, '-p', 'tsconfig.json'], options);
-  execFileSync(process.execPath, [join(root, 'scripts/build-page.js')], options);
+  execFileSync(process.execPath, [join(root, 'scripts/build.js')], options);
   const pages = ['studio/page/', 'web-page/'].map((page) => join(output, page));
   for (const file of filesOf(output).map((name) => join(output, name)))
     if (

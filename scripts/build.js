@@ -1,7 +1,7 @@
-// Builds pages, where files have changed since: studio/, whose types are checked first, into
-// dist/studio/page/, from where its server sends it; web-page/ with `pupil/web` and onnxruntime-web into
+// Makes dist/, where files have changed since: of src/; of studio/, whose types are checked first, in
+// dist/studio/page/, from where its server sends it; of web-page/ with `pupil/web` and onnxruntime-web in
 // dist/web-page/, from where `pupil export --web` copies it; and what they run models on, two builds of
-// onnxruntime-web, into dist/runtime/.
+// onnxruntime-web, in dist/runtime/.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -14,22 +14,40 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const files = (folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .map((name) => join(folder, String(name)))
-    .filter((name) => statSync(join(root, name)).isFile() && !name.endsWith('.test.ts'))
+    .filter((name) => statSync(join(root, name)).isFile())
     .sort();
+const withoutTests = (names) => names.filter((name) => !name.endsWith('.test.ts'));
+
+/** A digest of the names and contents of those files that exist. */
+function digestOf(names) {
+  const hash = createHash('sha256');
+  for (const name of names)
+    if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
+  return hash.digest('hex');
+}
+
+/** Compiles a project, or ends this process. */
+function compile(project) {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  // stdout is npm's own: it may be asked for JSON.
+  const { status } = spawnSync(process.execPath, [compiler, '-p', join(root, project)], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) process.exit(1);
+}
+
+// The compiler's own record is among them: it may have run without this script. It takes seconds to find that nothing
+// has changed, and checks everything again in a copy of the folder whose node_modules is a link.
+const compiled = [...files('src'), 'tsconfig.json', 'package-lock.json', 'dist/.tsbuildinfo'];
+const compiledRecord = join(root, 'dist/.src');
+if (!existsSync(compiledRecord) || readFileSync(compiledRecord, 'utf8') !== digestOf(compiled)) {
+  compile('tsconfig.json');
+  writeFileSync(compiledRecord, digestOf(compiled));
+}
 
 /** Runs `make` unless the last one was of the same files. */
 async function whereChanged(output, sources, make) {
   const record = join(root, 'dist', `.${output.replaceAll('/', '-')}`);
-  const hash = createHash('sha256');
-  for (const name of [
-    ...sources,
-    'assets/colours.css',
-    'package-lock.json',
-    'scripts/build-page.js',
-    'scripts/offline.js',
-  ])
-    if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
-  const now = hash.digest('hex'),
+  const common = ['assets/colours.css', 'package-lock.json', 'scripts/build.js', 'scripts/offline.js'];
+  const now = digestOf([...sources, ...common]),
     folder = join(root, 'dist', output);
   const isBuilt = existsSync(folder) && existsSync(record) && readFileSync(record, 'utf8') === now;
   if (isBuilt) return;
@@ -56,11 +74,8 @@ function compress(bytes) {
   return brotliCompressSync(bytes, { params: { [quality]: 9, [window]: 24, [hint]: bytes.length } });
 }
 
-await whereChanged('studio/page', [...files('studio'), ...files('src')], async (outDir) => {
-  // stdout is npm's own: it may be asked for JSON.
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  const checked = spawnSync(process.execPath, [compiler, '-p', join(root, 'studio')], { stdio: ['ignore', 2, 2] });
-  if (checked.status !== 0) process.exit(1);
+await whereChanged('studio/page', withoutTests([...files('studio'), ...files('src')]), async (outDir) => {
+  compile('studio');
   const { build } = await import('vite');
   await build({
     root: join(root, 'studio'),
@@ -78,7 +93,7 @@ await whereChanged('studio/page', [...files('studio'), ...files('src')], async (
   });
 });
 
-await whereChanged('web-page', [...files('web-page'), ...files('src')], async (outDir) => {
+await whereChanged('web-page', withoutTests([...files('web-page'), ...files('src')]), async (outDir) => {
   rmSync(outDir, { recursive: true, force: true });
   const { build } = await import('vite');
   await build({
