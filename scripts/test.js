@@ -1,4 +1,4 @@
-// Runs the compiled tests with Node's own runner, two files at a time:
+// Runs the compiled tests with Node's own runner, two files at a time, and beside them one that mostly waits:
 // node scripts/test.js [--skipped] [PART...]. Files: dist/**/*.test.js, or those whose path holds a
 // PART, or with --skipped those in which the last run skipped something. Says how a process ended
 // that did not end well. Lists every skipped test with its reason; with PUPIL_NO_SKIPS=1 a skip fails
@@ -16,6 +16,8 @@ const wanted = process.argv.slice(2).filter((argument) => argument !== '--skippe
 const before = onlySkipped && existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : [];
 /** Begun before the others: one that takes longer than all that is left would run alone in the end. */
 const longest = ['train/compatibility-large', 'package', 'web/worker'].map((name) => join(`${name}.test.js`));
+/** Run one after the other beside all others: much of their time they wait, for ranks and machines that are lost. */
+const waits = /(mpirun|two-hosts|machines)\.test\.js$/;
 const found = readdirSync(root, { recursive: true })
   .map(String)
   .filter((file) => file.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
@@ -41,9 +43,10 @@ const skipped = [];
 const ended = new Map();
 let failed = 0;
 
-/** Runs test files and reports them; resolves at their end. */
-function runFiles(files) {
-  const stream = run({ files, concurrency: 2, timeout: 15 * 60 * 1000 });
+/** Runs test files, so many at a time, and reports them; resolves at their end. */
+async function runFiles(files, concurrency) {
+  if (files.length === 0) return;
+  const stream = run({ files, concurrency, timeout: 15 * 60 * 1000 });
   stream.on('test:pass', (test) => {
     if (test.skip === undefined || test.skip === false) return;
     skipped.push({
@@ -60,16 +63,18 @@ function runFiles(files) {
   });
   const report = stream.compose(new spec());
   report.pipe(process.stdout, { end: false });
-  return new Promise((resolve) => report.on('end', resolve));
+  await new Promise((resolve) => report.on('end', resolve));
 }
 
-await runFiles(files);
+const waiting = files.filter((file) => waits.test(file));
+const others = files.filter((file) => !waits.test(file));
+await Promise.all([runFiles(others, 2), runFiles(waiting, 1)]);
 // SwiftShader, which stands in for a GPU where there is none, died once, and in none of 130 runs after it.
 const again = [...ended.keys()].filter((file) => file.includes(join('providers', 'webgpu')));
 for (const [file, how] of ended)
   console.log(`\n${relative(root, file)}: its process ${how}${again.includes(file) ? '; it runs again' : ''}`);
 for (const file of again) ended.delete(file);
-if (again.length > 0) await runFiles(again);
+await runFiles(again, 2);
 failed += ended.size;
 if (!onlySkipped && wanted.length === 0)
   writeFileSync(record, JSON.stringify([...new Set(skipped.map(({ file }) => file))]));

@@ -20,7 +20,7 @@ import { fixMatch } from 'pupil/techniques';
 
 const run = train('photos', {
   model: 'backbone.onnx',
-  epochs: 10,
+  epochs: 3,
   augment: [randAugment({ n: 2, m: 9 }), cutMix()],
   technique: fixMatch({ unlabelled: 'camera', threshold: 0.95 }),
   signal: AbortSignal.timeout(30 * 60_000),

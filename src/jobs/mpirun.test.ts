@@ -89,9 +89,9 @@ test('learn within minutes: the clock of the first rank decides for all', option
 test('a rank that is killed ends the chain; it goes on with another number of ranks', options, async (t) => {
   const { root, data } = await withOthers(t);
   const [one, several, pidFile] = ['one', 'several', 'pid'].map((name) => join(root, name)) as [string, string, string];
-  const alone = await pupil('learn', ...data, ...climbing(30), '--out', one);
+  const alone = await pupil('learn', ...data, ...climbing(12), '--out', one);
   assert.equal(alone.code, 0, alone.err);
-  const running = mpirun(2, ['learn', ...data, ...climbing(30), '--out', several], { pidFile });
+  const running = mpirun(2, ['learn', ...data, ...climbing(12), '--out', several], { pidFile });
   let ended: Ended | undefined;
   void running.then((value) => (ended = value));
   const supervised = join(several, 'rungs', 'supervised');

@@ -96,7 +96,7 @@ const pathsIn = (root: string): [string, string, string, string] => [
 test('between averages a rank that is killed ends all; the run goes on from an average', options, async (t) => {
   const root = await photos(t);
   const [data, one, several, pidFile] = pathsIn(root);
-  const words = training(30, '--bn train --average-every 2');
+  const words = training(15, '--bn train --average-every 2');
   const whole = await mpirun(2, ['train', data, ...words, '--out', one]);
   assert.equal(whole.code, 0, whole.err);
   assert.match(whole.err, /averages its weights with the others' after every 2 steps/);
@@ -115,8 +115,8 @@ test('between averages a rank that is killed ends all; the run goes on from an a
 test('a rank that is killed ends all; the run goes on with another number of ranks', options, async (t) => {
   const root = await photos(t);
   const [data, one, several, pidFile] = pathsIn(root);
-  assert.equal((await pupil('train', data, ...training(30), '--out', one)).code, 0);
-  const running = mpirun(2, ['train', data, ...training(30), '--out', several], { pidFile });
+  assert.equal((await pupil('train', data, ...training(15), '--out', one)).code, 0);
+  const running = mpirun(2, ['train', data, ...training(15), '--out', several], { pidFile });
   await untilEvaluated(several, 3, running);
   process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
   const { code, err } = await running;
