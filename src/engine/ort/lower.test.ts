@@ -91,6 +91,8 @@ const batchCases: readonly ConvolutionCase[] = [
   { x: [12, 32, 9, 8], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
   { x: [21, 16, 6, 6], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
   { x: [21, 16, 12, 6], filters: 24, kernel: [1, 1] },
+  { x: [20, 16, 9, 9], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
+  { x: [20, 32, 12, 12], filters: 16, kernel: [1, 1] },
   { x: [5, 24, 12, 9], filters: 40, kernel: [3, 2], attributes: { pads: [1, 0, 2, 1], strides: [2, 1] } },
   { x: [16, 3, 12, 12], filters: 24, kernel: [7, 7], attributes: { pads: [3, 3, 3, 3], strides: [2, 2] } },
   { x: [16, 32, 6, 6], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1], strides: [2, 2] } },
@@ -154,6 +156,26 @@ test('dense filter gradients of usual sizes are left to the blocked kernels', (t
     const { nodes } = lower(graph, { recorded: {}, block, filterGradient });
     const ops = nodes.filter(({ name }) => name.includes('ConvGradWeight')).map(({ op }) => op);
     assert.ok(ops.includes('Conv') && !ops.includes('FusedMatMul'), `${label(c)}: ${ops.join(' ')}`);
+  }
+});
+
+test('a batch that would be filled with many zeros is summed over in parts', (t) => {
+  const block = fast.choices['block'] as 0 | 8 | 16;
+  if (block !== 16) return t.skip('this processor has no blocks of 16 channels');
+  for (const [batch, samples] of [
+    [20, [10, 10]],
+    [30, [32]],
+    [19, [32]],
+  ] as const) {
+    const { graph } = convolutionGraph({
+      ...{ x: [batch, 16, 9, 9], filters: 16, kernel: [3, 3] },
+      attributes: { pads: [1, 1, 1, 1] },
+    });
+    const { nodes, values } = lower(graph, { recorded: {}, block, filterGradient: () => 'banks' });
+    const found = nodes
+      .filter(({ name, op }) => name.includes('ConvGradWeight') && op === 'Conv')
+      .map(({ inputs }) => values.get(inputs[0]!)!.shape[1]);
+    assert.deepEqual(found, samples, `${batch} samples`);
   }
 });
 
