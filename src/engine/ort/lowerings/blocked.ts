@@ -3,6 +3,7 @@ import type { Emitter } from '../emitter.js';
 import { isSized, type Sized } from '../sized.js';
 import type { AffineOptions, Fusible, InBlocks, LoweringContext } from '../lowering.js';
 import { inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair } from './convolution.js';
+import { reorder } from './reorder.js';
 
 /**
  * onnxruntime's blocked layout, domain `com.microsoft.nchwc`: an activation [N, C, H, W] is kept in
@@ -86,7 +87,7 @@ function forwardFilters(e: Emitter, w: Sized, c: Convolution, kind: BlockedKind,
   if (kind !== 'dense') {
     const inputs = w.shape[1]!;
     const parts = e.reshape(fill(e, w, [outputs, inputs, kh, kw]), [outputs / block, block, inputs, kh, kw]);
-    return e.reshape(e.transpose(parts, [0, 2, 3, 4, 1]), [outputs, inputs, kh, kw]);
+    return e.reshape(reorder(e, parts, [0, 2, 3, 4, 1]), [outputs, inputs, kh, kw]);
   }
   const inputs = filled(w.shape[1]!, block);
   const parts = e.reshape(fill(e, w, [outputs, inputs, kh, kw]), [
@@ -97,7 +98,7 @@ function forwardFilters(e: Emitter, w: Sized, c: Convolution, kind: BlockedKind,
     kh,
     kw,
   ]);
-  return e.reshape(e.transpose(parts, [0, 2, 4, 5, 3, 1]), [outputs, inputs, kh, kw]);
+  return e.reshape(reorder(e, parts, [0, 2, 4, 5, 3, 1]), [outputs, inputs, kh, kw]);
 }
 
 /**
@@ -118,7 +119,7 @@ function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise'
     kh,
     kw,
   ]);
-  return e.reshape(e.transpose(parts, [0, 3, 1, 5, 6, 2, 4]), [inputs * c.group, outputs, kh, kw]);
+  return e.reshape(reorder(e, parts, [0, 3, 1, 5, 6, 2, 4]), [inputs * c.group, outputs, kh, kw]);
 }
 
 /** The attributes of a blocked Conv whose channels are filled up. */
@@ -236,7 +237,7 @@ export function blockedDepthwiseGradient(
   );
   const sum = e.sum(e.reshape(perSample, [c.batch, channels * result[0]! * result[1]!]), [0]);
   const blocks = e.slice(e.reshape(sum, [channels / block, result[0]!, result[1]!, block]), [1, 2], [0, 0], c.kernel);
-  const ordered = e.reshape(e.transpose(blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
+  const ordered = e.reshape(reorder(e, blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
   return dropFilling(e, ordered, c.group);
 }
 

@@ -2,6 +2,7 @@ import type { Emitter } from '../emitter.js';
 import type { Sized } from '../sized.js';
 import { dropFilling, filled, nchwc, toBlocked, toPlain } from './blocked.js';
 import type { Convolution } from './convolution.js';
+import { reorder } from './reorder.js';
 
 /**
  * Gradients of dense filters by the blocked convolution kernels, which are about twice as fast as
@@ -136,7 +137,7 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, c: Convoluti
     tapSums(e, some, { ...x, value }, { ...c, batch: value.shape[0]! }, block),
   );
   const sum = e.reshape(sums, [c.inputChannels, outputs / block, taps, block]);
-  const filters = e.reshape(e.transpose(sum, [1, 3, 0, 2]), [outputs, c.inputChannels, ...c.kernel]);
+  const filters = e.reshape(reorder(e, sum, [1, 3, 0, 2]), [outputs, c.inputChannels, ...c.kernel]);
   return dropFilling(e, filters, c.outputChannels);
 }
 
