@@ -60,8 +60,7 @@ function overSamples(
 
 /** Of a batch the fewest equal parts, of at least five samples each, that are less than a block; 1 where there are none. */
 function piecesOf(batch: number, block: number): number {
-  for (let pieces = 2; 5 * pieces <= batch; pieces++)
-    if (batch % pieces === 0 && batch / pieces < block) return pieces;
+  for (let pieces = 2; 5 * pieces <= batch; pieces++) if (batch % pieces === 0 && batch / pieces < block) return pieces;
   return 1;
 }
 
