@@ -58,7 +58,7 @@ function overSamples(
   return Array.from({ length: pieces }, (_, i) => sum(part(x, i), part(y, i))).reduce((all, one) => e.add(all, one));
 }
 
-/** Of a batch the fewest equal parts, of at least five samples each, that are less than a block; 1 where there are none. */
+/** Of a batch the fewest equal parts, of five samples at least, that are less than a block; 1 where there are none. */
 function piecesOf(batch: number, block: number): number {
   for (let pieces = 2; 5 * pieces <= batch; pieces++) if (batch % pieces === 0 && batch / pieces < block) return pieces;
   return 1;
