@@ -346,6 +346,10 @@ for (const { shape, attributes } of poolCases) {
     const y = builder.op('MaxPool', [image], full);
     const dy = builder.input('dy', 'float32', y.shape);
     const outputs: Record<string, typeof y> = { y, max: builder.op('MaxPoolGrad', [image, y, dy], full) };
+    const clipped = builder.op('Relu', [image]);
+    const largest = builder.op('MaxPool', [clipped], full);
+    const given = builder.op('MaxPoolGrad', [clipped, largest, dy], full);
+    outputs['relu'] = builder.op('ClipGrad', [given, clipped], { low: 0, high: Infinity });
     for (const include of [0, 1]) {
       outputs[`average${include}`] = builder.op('AveragePoolGrad', [dy], {
         ...full,
@@ -366,3 +370,21 @@ for (const { shape, attributes } of poolCases) {
     for (const engine of [plain, fast]) await compare(engine, builder.build(), feeds);
   });
 }
+
+test('the gradient of a pool over a Relu is masked before it is spread', (t) => {
+  const block = fast.choices['block'] as 0 | 8 | 16;
+  if (block === 0) return t.skip('this processor has no blocked kernels');
+  const builder = new GraphBuilder('pool'),
+    window = { kernel_shape: [2, 2], strides: [2, 2], pads: [0, 0, 0, 0], ceil_mode: 0 };
+  const [x, w] = [builder.input('x', 'float32', [2, 32, 8, 6]), builder.input('w', 'float32', [32, 32, 1, 1])];
+  const clipped = builder.op('Relu', [builder.op('Conv', [x, w], { kernel_shape: [1, 1] })]);
+  const y = builder.op('MaxPool', [clipped], window);
+  const [dw] = differentiate(builder, builder.op('ReduceSum', [builder.op('Mul', [y, y])], { keepdims: 0 }), [w]);
+  builder.outputs({ dw: dw! });
+  const { nodes, values } = lower(builder.build(), { recorded: {}, block, filterGradient: () => 'banks' });
+  const masked = nodes.filter(({ name, op }) => name.includes('ClipGrad') && op === 'Mul');
+  assert.deepEqual(
+    masked.map(({ outputs }) => values.get(outputs[0]!)!.shape),
+    [[2, 32, 4, 3]],
+  );
+});

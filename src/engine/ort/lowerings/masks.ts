@@ -2,6 +2,8 @@ import { numberOf } from '../../../graph/attributes.js';
 import type { Lowering, LoweringContext } from '../lowering.js';
 import type { Sized } from '../sized.js';
 import { affine } from './blocked.js';
+import { windowOver } from './convolution.js';
+import { maxPoolGradientByTaps } from './pooling.js';
 
 /**
  * Masks of clipped values. HardSigmoid, min(1, max(0, alpha x + beta)), with a huge alpha is a step
@@ -33,10 +35,28 @@ function between(context: LoweringContext, y: Sized, low: number, high: number, 
 const ClipGrad: Lowering = (context) => {
   const { e, node } = context,
     isBlocked = context.isBlocked(0) || context.isBlocked(1);
-  const [dy, y] = node.inputs.map((name) => context.take(name, isBlocked)) as [Sized, Sized];
   const [low, high] = [numberOf(node.attributes, 'low', -Infinity), numberOf(node.attributes, 'high', Infinity)];
+  const pooled = beforePool(context, low, high);
+  if (pooled) return [{ blocked: pooled }];
+  const [dy, y] = node.inputs.map((name) => context.take(name, isBlocked)) as [Sized, Sized];
   const dx = e.mul(dy, between(context, y, low, high, isBlocked));
   return [isBlocked ? { blocked: dx } : dx];
 };
+
+/**
+ * The same where dy comes from a pool over y, in blocks: what the largest number of each window gets is masked before
+ * it goes there, as that number is the pool's result, of which there are fewer.
+ */
+function beforePool(context: LoweringContext, low: number, high: number): Sized | undefined {
+  const { e, node, choices } = context,
+    [dy, y] = node.inputs as [string, string];
+  const pool = context.producer(dy);
+  if (pool?.op !== 'MaxPoolGrad' || pool.inputs[0] !== y || !context.isBlocked(0) || context.uses(dy) > 1)
+    return undefined;
+  const [x, largest, given] = pool.inputs.map((name) => context.take(name, true)) as [Sized, Sized, Sized];
+  const masked = e.mul(given, between(context, largest, low, high, true));
+  const window = windowOver(pool.name, pool.attributes, context.declared(1).shape as number[]);
+  return maxPoolGradientByTaps(e, [x, largest, masked], window, choices.block);
+}
 
 export const masks: Readonly<Record<string, Lowering>> = { ClipGrad };

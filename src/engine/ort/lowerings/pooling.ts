@@ -53,10 +53,14 @@ export function maxPoolGradientByTaps(
     for (let column = 0; column < kernel[1]; column++) {
       const start = [row * dilations[0], column * dilations[1]];
       const end = [0, 1].map((i) => start[i]! + (output[i]! - 1) * strides[i]! + 1);
-      const tap = e.slice(padded, [1, 2], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
-      const takes = e.emit('Equal', [tap, largest], {}, rest.shape, { dtype: 'bool' });
-      const given = e.emit('Where', [takes, rest, zero], {}, rest.shape, { dtype: 'float32' });
-      rest = e.sub(rest, given);
+      let given = rest;
+      // What no tap before has taken is the last one's.
+      if (row < kernel[0] - 1 || column < kernel[1] - 1) {
+        const tap = e.slice(padded, [1, 2], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
+        const takes = e.emit('Equal', [tap, largest], {}, rest.shape, { dtype: 'bool' });
+        given = e.emit('Where', [takes, rest, zero], {}, rest.shape, { dtype: 'float32' });
+        rest = e.sub(rest, given);
+      }
       const shift = [0, 1].map((i) => Math.floor(start[i]! / strides[i]!));
       const placed = e.pad(given, [0, ...shift, 0], [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0]);
       const key = [0, 1].map((i) => start[i]! % strides[i]!).join();
