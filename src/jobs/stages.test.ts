@@ -13,7 +13,7 @@ import { blobs, blobTraining as shared } from '../testing/blobs.js';
 import { busyClock } from '../testing/busy-clock.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { partsOf } from './parts.js';
-import { pairedGain } from './stages.js';
+import { asEventOf, pairedGain } from './stages.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn/learn.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
 
@@ -33,6 +33,24 @@ const climb = async (
   options: LearnOptions,
   onEvent?: (event: LearnEvent) => void,
 ): Promise<LearnResult> => (await collect(learn(data, options), onEvent)).result;
+
+test('of a job of many trainings the first warning about the same is told, however its numbers change', () => {
+  const told = new Set<string>();
+  const say = (message: string, about?: string): unknown =>
+    asEventOf('round', { type: 'warning', message, ...(about === undefined ? {} : { about }) }, told);
+  const said = [
+    say('33 of 200', 'a'),
+    say('43 of 200', 'a'),
+    say('43 of 200', 'b'),
+    say('odd'),
+    say('odd'),
+    say('odder'),
+  ];
+  assert.deepEqual(
+    said.map((event) => event !== undefined),
+    [true, false, true, true, false, true],
+  );
+});
 
 test('few labels: every fold is a data set in which its labels are only selected on, the whole comes last', () => {
   const data = blobs({ train: 20, test: 5 });

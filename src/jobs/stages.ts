@@ -220,12 +220,13 @@ async function* trainPart(
   }
 }
 
-/** An event of a training as one of the whole: its phases by their stage, no warning (`told`) twice. */
+/** An event of a training as one of the whole: its phases by their stage, no warning about the same (`told`) twice. */
 export function asEventOf(title: string, event: RunEvent, told: Set<string>): RunEvent | undefined {
   if (event.type === 'plan' || event.type === 'note') return undefined;
   if (event.type === 'warning') {
-    if (told.has(event.message)) return undefined;
-    told.add(event.message);
+    const about = event.about ?? event.message;
+    if (told.has(about)) return undefined;
+    told.add(about);
   }
   if (event.type !== 'phase') return event;
   // Folds have phases of their own; what runs here is named by the stage and the part.

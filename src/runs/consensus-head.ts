@@ -62,11 +62,12 @@ export async function* consensusHead(
   );
   const samples = used.map((index) => evaluation.samples[index]!);
   const aside = samples.filter((_, i) => agreed.aside[i] === 1);
-  if (aside.length > 0) yield { type: 'warning', message: setAside(aside, images.unlabelled.length) };
+  if (aside.length > 0)
+    yield { type: 'warning', message: setAside(aside, images.unlabelled.length), about: 'images of no class' };
   await run.log({ type: 'strangers', aside: aside.length, unlabelled: images.unlabelled.length });
   const said = labelsOf(samples, images.dataset.classes, agreed, folds);
   const alone = nearlyAll(said, learn.length, labels);
-  if (alone !== undefined) yield { type: 'warning', message: alone };
+  if (alone !== undefined) yield { type: 'warning', message: alone, about: alone.replace(/\d+/g, '') };
   await writePseudoLabels(consensusLabels(run.path), { ...said, teachers: originsOf(model) });
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)

@@ -33,8 +33,11 @@ export type RunEvent =
       /** Of `train`: how much is trained. */
       readonly work?: Work | undefined;
     }
-  /** Something odd that does no harm. */
-  | { readonly type: 'warning'; readonly message: string }
+  /**
+   * Something odd that does no harm. `about`: of a job of many trainings only the first warning about the same is told,
+   * as those after it say it again with other numbers; default: the message.
+   */
+  | { readonly type: 'warning'; readonly message: string; readonly about?: string }
   /** Something worth knowing: a download, an automatic choice. */
   | { readonly type: 'note'; readonly message: string }
   /** Work before or after the training steps: decoding, features, evaluation. */
