@@ -240,7 +240,7 @@ export interface Rung {
   readonly test?: Reported | undefined;
   /** Over the best before; absent in the first rung. */
   readonly gain?: Gain | undefined;
-  /** Whether accuracy and gain on held-out labels are too high: what it learned from had seen something of these. */
+  /** Whether accuracy and gain on held-out labels may be too high: what it learned from had seen something of these. */
   readonly optimistic?: boolean | undefined;
   readonly kept: boolean;
   /** Why it was kept, not kept or skipped. */

@@ -138,10 +138,9 @@ export function alsoDecided(
   const { command, settings } = config as { command?: unknown; settings?: { reportOn?: unknown; mode?: unknown } };
   if (split === 'test' || (split === 'val' && settings?.reportOn === 'val')) return undefined;
   const decided = decisions.get(String(command)) ?? decisions.get(String(settings?.mode));
-  const less = optimistic
-    ? ', which has seen something of them: on new images expect less, the more so the fewer labels a class has'
-    : ': on new images expect a little less';
-  return decided && `They also decided ${decided}${less}. A test/ folder measures that.`;
+  const seen = optimistic ? ', which has seen something of them' : '';
+  const less = ': on new images expect a little less. A test/ folder measures that.';
+  return decided && `They also decided ${decided}${seen}${less}`;
 }
 
 /** A balanced accuracy with its 95% interval. */

