@@ -1,6 +1,6 @@
 /** The files of onnxruntime-web that come with Pupil, for the pages that it serves and writes. */
 import { readdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -36,9 +36,4 @@ export async function readRuntimeFile(name: string): Promise<Uint8Array> {
   invariant(found !== undefined, `no file ${name} of onnxruntime-web`);
   const bytes = await readFile(join(shipped, found));
   return found === name ? bytes : unpack(bytes);
-}
-
-/** Writes a build into a folder. */
-export async function writeRuntime(folder: string, build: RuntimeBuild): Promise<void> {
-  for (const name of runtimeFiles(build)) await writeFile(join(folder, name), await readRuntimeFile(name));
 }

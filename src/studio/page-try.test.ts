@@ -11,9 +11,11 @@ import { Random } from '../random.js';
 import { float32 } from '../tensor.js';
 import { softwareGpu } from '../testing/browser.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { ask, type Window } from '../testing/studio-client.js';
+import { ask, openStudio, type Window } from '../testing/studio-client.js';
+import { unzipped } from '../testing/zip.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
-import type { Prediction } from './protocol.js';
+import { until } from '../testing/studio-photos.js';
+import type { Failure, Prediction, TakeAway } from './protocol.js';
 
 /** A folder with a finished run, whose model says of half of the images that they are of no class. */
 async function withRun(t: TestContext, images: readonly Uint8Array[]): Promise<string> {
@@ -150,3 +152,74 @@ test(
     assert.ok((await readFile(join(folder, '1.png'))).length > 0);
   },
 );
+
+test(
+  'without a terminal a model is taken away as a smaller file, a page and a folder for the hub, its licence named',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const images = await Promise.all([1, 2].map((seed) => noisePng(seed, 40 + seed, 60)));
+    const folder = await withRun(t, images);
+    const run = join(folder, '.pupil/runs/train-1');
+    const classes = ['cat', 'dog', 'a <b> & "c"'];
+    const origin = { name: 'someone/net', licence: 'apache-2.0' };
+    const config = { command: 'train', architecture: 'resnet8', classes, backbone: origin, settings: {}, versions: {} };
+    await runFiles.config.write(run, config);
+    const { page } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
+    await goTo(page, 'Try');
+    await page.getByText('It comes from someone/net, which has the licence apache-2.0').waitFor();
+    const taken = async (title: string): Promise<{ readonly name: string; readonly bytes: Uint8Array }> => {
+      const download = page.waitForEvent('download');
+      await page.getByRole('button', { name: `Download: ${title}` }).press('Enter');
+      const file = await download;
+      return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
+    };
+    const whole = await readFile(join(run, 'model.onnx'));
+
+    const small = await taken('Smaller model');
+    assert.equal(small.name, 'train-1-int8.onnx');
+    assert.ok(small.bytes.length < whole.length / 2, `${small.bytes.length} of ${whole.length} bytes`);
+    const file = join(folder, '../small.onnx');
+    await writeFile(file, small.bytes);
+    const classifier = await loadModel(file);
+    assert.equal((await classifier.predict([...images])).length, 2);
+    await classifier.close();
+
+    const web = await taken('Web page');
+    assert.equal(web.name, 'train-1-web.zip');
+    const site = unzipped(web.bytes);
+    for (const path of ['index.html', 'about.json', 'model.onnx']) assert.ok(site.has(`train-1-web/${path}`), path);
+    assert.ok(
+      [...site.keys()].some((path) => path.endsWith('.wasm')),
+      'what runs the model',
+    );
+
+    const hub = await taken('Folder for the Hugging Face hub');
+    assert.equal(hub.name, 'train-1.zip');
+    const repository = unzipped(hub.bytes);
+    const about = JSON.parse(repository.get('train-1/config.json')!.toString()) as { readonly id2label: object };
+    assert.deepEqual(Object.values(about.id2label), classes);
+    for (const path of ['README.md', 'preprocessor_config.json', 'onnx/model.onnx'])
+      assert.ok(repository.has(`train-1/${path}`), path);
+    await assertAccessible(page, 'Try');
+  },
+);
+
+test('what is made to be taken away is there as long as nothing else was made', { timeout: 120_000 }, async (t) => {
+  const folder = await withRun(t, [await noisePng(1), await noisePng(2)]);
+  const { window } = await openStudio(t, { folder, model: 'hf:pupil-tests/no-such-model' });
+  const at = (form: string, run = 'train-1'): string => `/api/runs/${run}/take/${form}`;
+  assert.equal((await window.getBytes(at('hub'))).status, 404, 'it was not made yet');
+  for (const path of [at('tar'), at('hub', 'train-2'), at('hub', '..%2F..')])
+    assert.equal((await window.post(path, {})).status, 404, path);
+  const [hub, web] = await Promise.all([
+    until(
+      () => window.post<TakeAway>(at('hub'), {}),
+      ({ value }) => value.bytes !== null,
+    ),
+    window.post<Failure>(at('web'), {}),
+  ]);
+  assert.deepEqual([web.status, web.value.error.code], [409, 'busy']);
+  const file = await window.getBytes(at('hub'));
+  assert.equal(file.headers['content-type'], 'application/zip');
+  assert.equal(file.bytes.length, hub.value.bytes);
+});

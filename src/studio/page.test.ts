@@ -273,6 +273,7 @@ test(
 
     // The line that Try shows writes a page that classifies the same, from any web host.
     await page.goto(`${base}#/try`);
+    await page.getByText('In a terminal').click();
     const line = (await page.locator('.command', { hasText: 'A web page' }).locator('code').textContent())!;
     const option = page.locator('.command .word', { hasText: /^--web$/ });
     assert.equal(await option.evaluate((word) => word.getClientRects().length), 1, 'in one line');

@@ -26,6 +26,7 @@ export function projectApi(project: Project, place: Place): Hono {
   addLabels(api, project);
   addLook(api, project);
   addRuns(api, project);
+  addTakeAways(api, project);
   api.all('*', (context) => context.json(failure('not-found', 'no such address'), 404));
   return app.route('/api', api);
 }
@@ -160,5 +161,16 @@ function addRuns(api: Hono, { runs }: Project): void {
     const { bytes, type } = await runs.file(context.req.param('name'), context.req.param('file'));
     context.header('Content-Security-Policy', reportPolicy);
     return context.body(Uint8Array.from(bytes), 200, { 'Content-Type': type });
+  });
+}
+
+function addTakeAways(api: Hono, { takeAways }: Project): void {
+  api.post('/runs/:name/take/:form', async (context) =>
+    context.json(await takeAways.make(context.req.param('name'), context.req.param('form'))),
+  );
+  api.get('/runs/:name/take/:form', async (context) => {
+    const { name, form } = context.req.param();
+    const type = form === 'int8' ? 'application/octet-stream' : 'application/zip';
+    return context.body((await takeAways.take(name, form)) as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': type });
   });
 }

@@ -15,6 +15,7 @@ import { openLabels, studioFolder, type LabelStore } from './labels.js';
 import { openRunLook, type RunLook } from './look.js';
 import { isDirectory } from './paths.js';
 import { openRuns, type Runs } from './runs.js';
+import { openTakeAways, type TakeAways } from './take-away.js';
 
 export interface Project {
   /** Of this opening. */
@@ -28,6 +29,7 @@ export interface Project {
   readonly assistant: StudioAssistant;
   readonly runs: Runs;
   readonly look: RunLook;
+  readonly takeAways: TakeAways;
   readonly inbox: Inbox;
   /** Settles when the labels know the images. */
   readonly attached: Promise<void>;
@@ -98,11 +100,12 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
     const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
     const runs = await openRuns({ folder, run, images, labels, assistant, attached, foreign, bus });
     const look = openRunLook({ images, labels, assistant, runs });
+    const takeAways = openTakeAways({ images, runs });
     const ready = attached.then(() => images.seen);
     ready.catch(() => undefined); // those who wait for it hear why
     return {
       ...{ key: randomBytes(8).toString('hex'), identity, portBefore },
-      ...{ images, labels, assistant, runs, look, attached },
+      ...{ images, labels, assistant, runs, look, takeAways, attached },
       inbox: openInbox(folder),
       ready,
       async rescan() {
@@ -116,6 +119,7 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
       async close() {
         silence();
         await look.close();
+        await takeAways.close();
         await runs.close();
         await assistant.close();
         await images.close();

@@ -27,6 +27,8 @@
  *     GET  /runs/:name                    RunDetail
  *     GET  /runs/:name/batch              a PNG: the next batch that the training learns from; 204 where none comes
  *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md, preview.png
+ *     POST /runs/:name/take/:form         TakeAway: makes a form of its model; asked again until it is there
+ *     GET  /runs/:name/take/:form         its bytes, once it was made
  *     GET  /runs/compare?runs=a,b         RunComparison: on the images that all were measured on, with the first
  *     GET  /runs/:name/held-out           HeldOutImages: what the run said of images that it was measured on
  *     GET  /runs/:name/heat/:id?label=L   a JPEG: what spoke for a class (default: the most likely) in warm colours
@@ -241,6 +243,16 @@ export interface Forecast {
   readonly seconds: number | null;
 }
 
+/** `int8`: an ONNX file; `hub` and `web`: folders, as ZIP archives. */
+export type TakeAwayForm = 'int8' | 'hub' | 'web';
+
+export interface TakeAway {
+  /** The share that is done; null: that is not known. */
+  readonly done: number | null;
+  /** null: it is being made. */
+  readonly bytes: number | null;
+}
+
 export type RunState = 'waiting' | 'running' | 'stopping' | 'stopped' | 'finished' | 'failed';
 
 export interface RunSummary {
@@ -260,6 +272,8 @@ export interface RunSummary {
   readonly ofAll?: { readonly accuracy: number; readonly images: number } | undefined;
   /** Where labels that a model had suggested are among those measured: what to think of the number. */
   readonly easier?: string | undefined;
+  /** The pretrained networks that it comes from, with their licences; null: not known. */
+  readonly origins?: readonly { readonly name: string | null; readonly licence: string | null }[] | undefined;
 }
 
 /** A technique of a ladder. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Metrics, Rung } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { independentOf, wilson } from '../evaluate/metrics.js';
+import { originsOf } from '../models/licence.js';
 import { easierThanOthers } from '../report/evaluation.js';
 import type { ChildEvent, ChildRequest } from './child.js';
 import type { Course } from './course.js';
@@ -81,6 +82,7 @@ export async function summarize(name: string, path: string, run: Live | undefine
         (fair === measured ? '' : ' that were drawn at random'),
     ofAll: measured && fair !== measured ? { accuracy: measured.top1, images: measured.count } : undefined,
     easier: measured && easierThanOthers(measured),
+    origins: config && originsOf(config),
   };
 }
 

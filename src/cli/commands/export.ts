@@ -1,13 +1,13 @@
+import { basename, resolve } from 'node:path';
 import type { ExportOptions } from '../../artifact/export.js';
 import { refuseExistingFolder } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
-import type { Graph } from '../../graph/graph.js';
 import type { Model } from '../../models/model.js';
 import { exportOptions } from '../../options/tools.js';
 import { command } from '../command.js';
 import { conclude, freeFile, warningsTo } from '../result.js';
 import { percent } from '../table.js';
-import { writeWebPage } from '../web-page.js';
+import { writeNewFolder } from '../new-folder.js';
 
 export const exporting = command(
   'export',
@@ -29,16 +29,16 @@ export const exporting = command(
       const place = await placeFor({ out, web, hub });
       if (fp16 && calibration !== undefined)
         throw new PupilError('usage', 'export takes `fp16` or `int8`, not both', { option: 'int8' });
-      const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }, { originsOf }] = await Promise.all([
+      const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }, deploy] = await Promise.all([
         import('../../artifact/export.js'),
         import('../../artifact/provenance.js'),
         import('../../models/index.js'),
-        import('../../models/licence.js'),
+        import('../../jobs/deploy/index.js'),
       ]);
       const warn = warningsTo(terminal);
       const model = licensed(await resolveModel(run, { ...foreignOf(options), warn }), licence);
       if (place.form !== 'out') for (const line of unlicensed(model)) warn(line);
-      const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
+      const int8 = calibration === undefined ? undefined : await deploy.quantizedOn(model, [calibration], { threads });
       const provenance = { ...(await readProvenance(run)), ...(licence === undefined ? {} : { licence }) };
       const bytesOf = (form: ExportOptions): Uint8Array =>
         exportModel(model, provenance, { ...form, input: place.form === 'hub' ? 'pixel_values' : 'pixels' });
@@ -49,10 +49,11 @@ export const exporting = command(
         const isWhole = !fp16 && !int8;
         const whole = isWhole ? asked : bytesOf({});
         bytes = whole.length + (isWhole ? 0 : asked.length);
-        const { writeHubFolder } = await import('../hub-folder.js');
         const smaller = isWhole ? undefined : ({ type: int8 ? 'q8' : 'fp16', bytes: asked } as const);
-        await writeHubFolder(place.path, { run, model, provenance, whole, smaller });
-      } else if (place.form === 'web') await writeWebPage(place.path, asked, { origins: originsOf(model) });
+        const title = basename(resolve(place.path));
+        await writeNewFolder(place.path, await deploy.hubFiles(title, { run, model, provenance, whole, smaller }));
+      } else if (place.form === 'web')
+        await writeNewFolder(place.path, await deploy.webFiles(asked, { origins: deploy.originsOf(model) }));
       else await (await import('../../artifact/files.js')).writeFileAtomically(place.path, asked);
       const result = { path: place.path, bytes, fp16, int8: int8 !== undefined, difference };
       const compared = difference === undefined ? '' : `, probabilities within ${percent(difference)} of the model's`;
@@ -116,19 +117,6 @@ function licensed(model: Model, licence: string | undefined): Model {
       },
     );
   return { ...model, backbone: { name, licence } };
-}
-
-async function quantizedOn(model: Model, images: string, threads: number | undefined): Promise<Graph> {
-  const [{ createEngine }, { calibrationImages, quantizeModel }] = await Promise.all([
-    import('../../engine/index.js'),
-    import('../../evaluate/quantize.js'),
-  ]);
-  const engine = await createEngine('ort', { threads });
-  try {
-    return await quantizeModel(model, calibrationImages([images], model.preprocessing), { engine });
-  } finally {
-    await engine.close();
-  }
 }
 
 /** How far the file's answers are from the model's, tried before it is written. */

@@ -1,15 +1,13 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
-import type { Provenance } from '../artifact/export.js';
-import { hubConfig, hubPreprocessor } from '../models/hub-folder.js';
-import type { Model } from '../models/model.js';
-import { hubCard, measuredIn, measuredLine, type HubCardContents } from '../report/hub-card.js';
-import { modelCard, type CardPart } from '../report/model-card.js';
-import { cardOfRun } from '../report/report.js';
-import { writeNewFolder } from './new-folder.js';
+import type { Provenance } from '../../artifact/export.js';
+import { hubConfig, hubPreprocessor } from '../../models/hub-folder.js';
+import type { Model } from '../../models/model.js';
+import { hubCard, measuredIn, measuredLine, type HubCardContents } from '../../report/hub-card.js';
+import { modelCard, type CardPart } from '../../report/model-card.js';
+import { cardOfRun } from '../../report/report.js';
+import type { Files } from './zip.js';
 
-/** What a folder for the hub holds. */
-export interface HubFiles {
+/** What a folder for the hub is made of. */
+export interface HubContents {
   /** The run that the model is from, or another place of a model. */
   readonly run: string;
   readonly model: Model;
@@ -23,20 +21,18 @@ export interface HubFiles {
 /** The names that transformers.js has for files by their type. */
 const smallerName = { q8: 'model_quantized.onnx', fp16: 'model_fp16.onnx' } as const;
 
-/** Writes a folder that transformers.js, transformers and Optimum open, and Pupil as any other of the hub. */
-export async function writeHubFolder(folder: string, files: HubFiles): Promise<void> {
-  const { model, whole, smaller } = files;
+/** A folder that transformers.js, transformers and Optimum open, and Pupil as any other of the hub. */
+export async function hubFiles(title: string, contents: HubContents): Promise<Files> {
+  const { model, whole, smaller } = contents;
   const labels = model.labels ?? classNames(model);
   const text = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
-  const card = hubCard(await cardContents(basename(resolve(folder)), files));
-  await writeNewFolder(folder, async (draft) => {
-    await mkdir(join(draft, 'onnx'));
-    await writeFile(join(draft, 'config.json'), text(hubConfig(model.architecture, labels)));
-    await writeFile(join(draft, 'preprocessor_config.json'), text(hubPreprocessor(model.preprocessing)));
-    await writeFile(join(draft, 'onnx', 'model.onnx'), whole);
-    if (smaller) await writeFile(join(draft, 'onnx', smallerName[smaller.type]), smaller.bytes);
-    await writeFile(join(draft, 'README.md'), card);
-  });
+  return new Map<string, Uint8Array | string>([
+    ['config.json', text(hubConfig(model.architecture, labels))],
+    ['preprocessor_config.json', text(hubPreprocessor(model.preprocessing))],
+    ['onnx/model.onnx', whole],
+    ...(smaller ? [[`onnx/${smallerName[smaller.type]}`, smaller.bytes] as const] : []),
+    ['README.md', hubCard(await cardContents(title, contents))],
+  ]);
 }
 
 /** As they are called where nothing names them. */
@@ -44,7 +40,7 @@ const classNames = ({ head }: Model): string[] => Array.from({ length: head?.cla
 
 async function cardContents(
   title: string,
-  { run, model, provenance, whole, smaller }: HubFiles,
+  { run, model, provenance, whole, smaller }: HubContents,
 ): Promise<HubCardContents> {
   const { backbone, teachers } = model;
   const own = await cardOfRun(run, { backbone, teachers, modelBytes: whole.length });
@@ -66,7 +62,7 @@ function partsOf(
     provenance,
     measured,
     modelBytes,
-  }: Pick<HubFiles, 'provenance'> & Pick<HubCardContents, 'measured'> & { readonly modelBytes: number },
+  }: Pick<HubContents, 'provenance'> & Pick<HubCardContents, 'measured'> & { readonly modelBytes: number },
 ): CardPart[] {
   const { mode, technique, versions } = provenance;
   const config = { architecture, classes: labels, backbone, teachers, settings: { mode, technique }, versions };
