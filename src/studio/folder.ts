@@ -35,6 +35,8 @@ export interface Images {
   readonly progress: ReadonlyMap<Progress['task'], Progress>;
   /** Says how far a task is; undefined: it is over. */
   report(task: Progress['task'], done?: number, total?: number): void;
+  /** While this is under way no thumbnail is begun that nobody waits to see. */
+  yieldTo<T>(work: Promise<T>): Promise<T>;
   /** A JPEG, made now if need be. Throws `not-found`, `bad-data`. */
   thumbnail(id: number): Promise<Uint8Array>;
   /** Its file, where no link has taken its place. Throws `not-found`. */
@@ -159,6 +161,10 @@ class FolderImages implements Images {
       },
     );
     return { bytes, type: 'image/jpeg' };
+  }
+
+  yieldTo<T>(work: Promise<T>): Promise<T> {
+    return this.#lookers.yieldTo(work);
   }
 
   fileOf(id: number): Promise<string> {

@@ -14,13 +14,16 @@ export function createLookers() {
   const idle: Thread<LookRequest>[] = [];
   interface Wanted {
     readonly key: string;
+    readonly isUrgent: boolean;
     readonly run: (thread: Thread<LookRequest>) => Promise<void>;
     readonly refuse: (error: Error) => void;
   }
   let queue: Wanted[] = [];
+  /** Pieces of work that what is not urgent waits for. */
+  let held = 0;
   const most = Math.max(1, Math.min(4, availableParallelism() - 1));
   const pump = (): void => {
-    while (queue.length > 0) {
+    while (queue.length > 0 && (held === 0 || queue[0]!.isUrgent)) {
       if (idle.length === 0 && threads.length < most) {
         const thread = startThread<LookRequest>({
           url: new URL('./look-worker.js', import.meta.url),
@@ -45,6 +48,7 @@ export function createLookers() {
       new Promise<T>((resolve, reject) => {
         const wanted: Wanted = {
           key,
+          isUrgent,
           refuse: reject,
           run: (thread) => thread.call<T>(request).then(resolve, reject),
         };
@@ -54,7 +58,20 @@ export function createLookers() {
       }),
     hurry(key: string): void {
       const at = queue.findIndex((wanted) => wanted.key === key);
-      if (at > 0) queue.unshift(...queue.splice(at, 1));
+      if (at < 0) return;
+      const [wanted] = queue.splice(at, 1);
+      queue.unshift({ ...wanted!, isUrgent: true });
+      pump();
+    },
+    /** While this is under way nothing begins that nobody waits to see: the disk and the processor are its own. */
+    async yieldTo<T>(work: Promise<T>): Promise<T> {
+      held++;
+      try {
+        return await work;
+      } finally {
+        held--;
+        pump();
+      }
     },
     async close(): Promise<void> {
       for (const { refuse } of queue) refuse(new Error('the studio was closed'));

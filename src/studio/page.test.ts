@@ -299,7 +299,7 @@ test(
     const folder = await temporaryFolder(t);
     await writeTree(folder, Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}.png`, i])));
     const { page, window } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
-    await page.getByRole('heading', { name: 'Download a backbone?' }).waitFor();
+    await page.getByRole('heading', { name: 'Download a pretrained network?' }).waitFor();
     await page.getByText('pupil-tests/no-such-model').waitFor();
     await goTo(page, 'Label');
     await page.getByRole('button', { name: /^All/ }).click();

@@ -101,7 +101,7 @@ function addLabels(api: Hono, { images, labels, assistant, attached }: Project):
   api.post('/labels', async (context) => {
     await attached;
     const changes = readLabelChanges(await readBody(context), images.paths.length);
-    const answer = await labels.change(changes, readDelivery(context));
+    const answer = await images.yieldTo(labels.change(changes, readDelivery(context)));
     return context.json(answer, answer.conflicts === undefined ? 200 : 409);
   });
   api.post('/classes', async (context) => {

@@ -37,7 +37,7 @@ export function Estimate() {
         </>
       ) : features !== undefined ? (
         <>
-          <p class="note">The backbone looks at your images. You can label meanwhile.</p>
+          <p class="note">The pretrained network looks at your images. You can label meanwhile.</p>
           <Bar label="Computing features" done={features.done / features.total} />
         </>
       ) : progress.value.has('comparison') ? (

@@ -7,7 +7,7 @@ import { count, duration } from './numbers.ts';
 const words: Readonly<Record<Progress['task'], string>> = {
   scan: 'Finding images',
   thumbnails: 'Making thumbnails',
-  backbone: 'Downloading the backbone',
+  backbone: 'Downloading the pretrained network',
   features: 'Computing features',
   comparison: 'Comparing all images',
   assistant: 'Learning from your labels',

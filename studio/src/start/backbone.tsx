@@ -17,7 +17,7 @@ function Offer() {
   };
   return (
     <section class="card offer">
-      <h2>Download a backbone?</h2>
+      <h2>Download a pretrained network?</h2>
       <p>
         Few labels are enough because learning starts from a network that has already seen a million images.{' '}
         <b>{offer.name}</b>
@@ -36,7 +36,7 @@ export function BackboneCard() {
   if (backbone !== null && backbone !== undefined)
     return (
       <p class="note">
-        Backbone: <b>{backbone.name}</b>
+        Pretrained network: <b>{backbone.name}</b>
         {backbone.licence === null ? '' : `, licence ${backbone.licence}`}
       </p>
     );

@@ -15,10 +15,11 @@ const words: Readonly<Record<RunStage['state'], string>> = {
 /** The best so far, rung by rung, as a line that climbs. */
 function Climb({ stages }: Pick<RunDetail, 'stages'>) {
   const reached = stages.flatMap(({ accuracy }) => (accuracy === null ? [] : [accuracy]));
-  if (reached.length < 2) return null;
+  // Where all reach the same, a line says nothing.
+  if (new Set(reached).size < 2) return null;
   const best = reached.map((_, i) => Math.max(...reached.slice(0, i + 1)));
   const low = Math.min(...reached),
-    span = Math.max(...reached) - low || 0.01;
+    span = Math.max(...reached) - low;
   const x = (i: number): number => 6 + (148 * i) / (reached.length - 1);
   const y = (value: number): number => 34 - (28 * (value - low)) / span;
   const line = best.map((value, i) => `${i === 0 ? '' : `${x(i)},${y(best[i - 1]!)} `}${x(i)},${y(value)}`).join(' ');
