@@ -63,6 +63,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   '@observablehq/plot': (file) => file.startsWith('report/'),
   'hyparquet': (file) => /^(artifact|data\/parquet)\//.test(file),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),
+  'fflate': (file) => file === 'jobs/deploy/zip.ts',
   'commander': (file) => file.startsWith('cli/'),
   'hono': (file) => /^(studio|serve)\/|^http\/body-limit/.test(file),
   '@hono/node-server': (file) => /^(studio|serve)\//.test(file),
