@@ -75,7 +75,7 @@ export async function* climbRounds(
       leastSeconds: 0,
       asPlanned: (took) => planned(took, did),
       // From scratch the student's own last layer is kept, which few steps only disturb; else a new consensus.
-      bar: isOwn ? 'no loss when taught' : undefined,
+      bar: isOwn ? 'no less often when taught' : undefined,
       async *train() {
         const { stage, labels: run, ...round } = yield* trainFrom(work, from, { time, beside, student });
         did = { beside: round.beside, completed: stage.completed };

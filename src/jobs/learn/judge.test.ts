@@ -139,6 +139,25 @@ test('a technique with few of its steps has to be better, a round of few is judg
   assert.equal(judged(30, 0.05, 'no loss').kept, true);
 });
 
+test('a round from scratch is right at least as often, with few of its steps more often beyond the interval', () => {
+  const judged = (after: number, completed?: number): ReturnType<typeof judge> => {
+    const [one, other] = [trained('consensus', 40, 30), trained('round 1', 40, after)];
+    return judge({
+      trained: { ...other, stage: { ...other.stage, completed } },
+      before: [one],
+      below: one,
+      bar: 'no less often when taught',
+    });
+  };
+  assert.deepEqual(
+    [judged(30).kept, judged(31).kept, judged(30, 0.3).kept, judged(38, 0.3).kept],
+    [true, true, false, true],
+  );
+  const worse = judged(29);
+  assert.equal(worse.kept, false);
+  assert.match(worse.reason!, /points against consensus: right less often on held-out images$/);
+});
+
 test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
   const below = trained('round 1', 50, 47),
     next = { ...trained('round 2', 50, 46), agreement: { mean: -0.01, interval: 0.005 } };

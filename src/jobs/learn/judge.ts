@@ -53,6 +53,10 @@ function isWorse(before: Stage, after: Stage): boolean {
  *     do not add up.
  *   - `no loss when taught`: the same of what trains layers for a time of its own; one that had time for few of its
  *     steps has to be right more often beyond the interval. FixMatch was kept with one of 20, and was the model.
+ *   - `no less often when taught`: a round from scratch, which adds little. It is right at least as often; with few
+ *     of its steps, more often beyond the interval. On four classes of CIFAR-10, 25 labels of each, one of 24 steps
+ *     that was 9.1 points worse within the interval was the model: 45.0% on images never seen, where labels alone had
+ *     given 55.2%.
  *   - `as good`: a smaller network. It is not significantly less often right than what taught it, when taught. Twenty
  *     held-out labels found one of 16 steps as often right as its teacher that was 6.5 points worse on 153 photos never
  *     seen (ants and bees, seed 0).
@@ -60,7 +64,8 @@ function isWorse(before: Stage, after: Stage): boolean {
  *   - `better from labels alone`: a technique that knows less than the rungs below. It is right more often beyond the
  *     interval; one of twenty labels more was kept once, and was 3 points worse on photos never seen.
  */
-export type Bar = 'no loss' | 'no loss when taught' | 'as good' | 'better' | 'better from labels alone';
+export type Bar =
+  'no loss' | 'no loss when taught' | 'no less often when taught' | 'as good' | 'better' | 'better from labels alone';
 
 /** Whether a training had time for so few of its usual steps that few labels cannot vouch for it. */
 export const isUntaught = ({ completed = 1 }: Stage): boolean => completed < ladder.taughtSteps;
@@ -117,6 +122,10 @@ export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judg
   }
   if (contradicts)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
+  if (bar === 'no less often when taught')
+    return gain.mean < 0
+      ? { gain, kept: false, reason: `${by}: right less often on held-out images` }
+      : { gain, kept: true, reason: by };
   const worseThan = gain.mean < 0 ? before.find((other) => isWorse(other.stage, stage)) : undefined;
   if (worseThan === undefined) return { gain, kept: true, reason: by };
   const lost = stageGain(worseThan.stage, stage);
