@@ -239,7 +239,7 @@ test('a studio that is opened again is where it was before', async (t) => {
 });
 
 /** PUPIL_KILLS=100 kills more often. */
-const kills = Number(process.env['PUPIL_KILLS'] ?? 10);
+const kills = Number(process.env['PUPIL_KILLS'] ?? 20);
 
 test(`a server that is killed ${kills} times while labels come has lost none that it acknowledged`, async (t) => {
   const folder = await temporaryFolder(t);
