@@ -1,6 +1,6 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { after } from 'node:test';
 import type { LearnOptions } from '../options/jobs.js';
 import { omit } from '../options/option.js';
@@ -17,7 +17,7 @@ async function trainOnce(): Promise<string> {
 }
 
 after(async () => {
-  if (trained) await rm(join(await trained, '..'), { recursive: true, force: true });
+  if (trained) await rm(dirname(await trained), { recursive: true, force: true });
 });
 
 /** Puts a network that was trained on blobs into the folder `out`. Returns options to learn other blobs with it. */

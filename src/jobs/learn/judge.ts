@@ -122,10 +122,8 @@ export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judg
   }
   if (contradicts)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
-  if (bar === 'no less often when taught')
-    return gain.mean < 0
-      ? { gain, kept: false, reason: `${by}: right less often on held-out images` }
-      : { gain, kept: true, reason: by };
+  if (bar === 'no less often when taught' && gain.mean < 0)
+    return { gain, kept: false, reason: `${by}: right less often on held-out images` };
   const worseThan = gain.mean < 0 ? before.find((other) => isWorse(other.stage, stage)) : undefined;
   if (worseThan === undefined) return { gain, kept: true, reason: by };
   const lost = stageGain(worseThan.stage, stage);
