@@ -225,6 +225,55 @@ test(
   },
 );
 
+test(
+  'whoever labels faster than proposals come waits for the next image, and labels none a second time',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const folder = join(await temporaryFolder(t), 'photos');
+    const count = 40;
+    await writeTree(folder, Object.fromEntries(Array.from({ length: count }, (_, i) => [`${i}.png`, i])));
+    const { page, window } = await openPage(t, { folder, model });
+    for (const add of ['cat', 'dog']) await window.post('/api/classes', { add });
+    await goTo(page, 'Label');
+    await page.locator('.cell.focused').waitFor();
+    await page.locator('.classes .class').nth(2).waitFor();
+    let release: () => void = () => undefined;
+    const late = new Promise<void>((resolve) => (release = resolve));
+    await page.route('**/api/next?*', async (route) => {
+      await late;
+      await route.continue();
+    });
+    const inSight = Number(await page.locator('.cell.focused').getAttribute('aria-setsize'));
+    assert.ok(inSight < count);
+    for (let i = 0; i < inSight; i++) await page.keyboard.press('1');
+    await until(
+      () => window.get<Labels>('/api/labels'),
+      ({ labels }) => labels.length === inSight,
+    );
+    for (const key of ['2', 'a', 's', '0']) await page.keyboard.press(key);
+    await page.getByText('The next images are on their way.').first().waitFor();
+    release();
+    // The first image that comes has the focus.
+    await page.locator(`.cell.focused[data-place="${inSight}"]:not(.labelled)`).waitFor();
+    for (let i = inSight; i < count; i++) {
+      await page.locator(`.cell.focused[data-place="${i}"]`).waitFor();
+      await page.keyboard.press('1');
+    }
+    await until(
+      () => window.get<Labels>('/api/labels'),
+      ({ labels }) => labels.length === count,
+    );
+    for (let i = 0; i < count; i++) assert.equal(await timesMade(folder, `${i}.png`), 1, `${i}.png`);
+    // Where none are left the last one is at hand.
+    await page.locator(`.cell.focused[data-place="${count - 1}"]`).waitFor();
+    await page.keyboard.press('2');
+    await until(
+      () => window.get<Labels>('/api/labels'),
+      ({ labels }) => labels.some(({ label }) => label === 'dog'),
+    );
+  },
+);
+
 test('names of files and classes are text, whatever they look like', { skip: skipped, timeout: 240_000 }, async (t) => {
   const folder = join(await temporaryFolder(t), '<b>photos');
   const name = `<img src=x onerror="document.title='hacked'">.png`;

@@ -17,6 +17,9 @@ export interface Asked {
   readonly body?: string | Uint8Array | undefined;
 }
 
+/** Milliseconds after which a silent server has failed. */
+const patience = 120_000;
+
 /**
  * A request to 127.0.0.1, whatever its headers say, over a connection of its own: one that is kept may be closed by the
  * server at the moment in which it is used again.
@@ -45,6 +48,7 @@ const askOnce = (port: number, path: string, { method = 'GET', headers = {}, bod
       },
     );
     sent.on('error', reject);
+    sent.setTimeout(patience, () => sent.destroy(new Error(`${method} ${path}: nothing came for ${patience} ms`)));
     sent.end(body);
   });
 

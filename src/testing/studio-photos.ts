@@ -28,12 +28,13 @@ export const truth = ({ path }: StudioImage): string => path.slice(0, 4);
 
 /** Asks again until it is there. */
 export async function until<T>(get: () => Promise<T>, isThere: (value: T) => boolean, seconds = 60): Promise<T> {
-  let value: T | undefined;
-  for (let i = 0; i < seconds * 20; i++) {
+  const end = performance.now() + 1000 * seconds;
+  let value: T;
+  do {
     value = await get();
     if (isThere(value)) return value;
     await sleep(50);
-  }
+  } while (performance.now() < end);
   throw new Error(`not there after ${seconds} s: ${JSON.stringify(value)?.slice(0, 1000)}`);
 }
 

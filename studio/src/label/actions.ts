@@ -6,13 +6,29 @@ import { markOf } from '../state/labels.ts';
 import { wordFor, type Mark } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
 import { mark, markEach, redo, undo } from '../state/steps.ts';
-import { advance, at, focused, ids, moveTo, selection, selectOnly, showImages, supply, targets } from './view.ts';
+import {
+  advance,
+  at,
+  focused,
+  ids,
+  isComing,
+  isPast,
+  moveTo,
+  selection,
+  selectOnly,
+  showImages,
+  supply,
+  targets,
+} from './view.ts';
 
 /** Which dialog is open. */
 export const dialog = signal<'help' | 'classes' | 'edit' | null>(null);
 
 /** Keeps proposals coming. */
-const refill = (): void => void (supply.value ?? proposed).more().catch(complain);
+const refill = (): void => void (supply.value ?? proposed).more(isPast.value).catch(complain);
+
+/** Told whoever is faster than the next images. */
+const comes = 'The next images are on their way.';
 
 /** Shows images that are drawn at random, to measure on more of them. */
 export function showDrawn(): void {
@@ -23,7 +39,7 @@ export function showDrawn(): void {
 /** Gives the chosen images a label, sets them aside, or (null) takes their label away. */
 export function give(to: Mark): void {
   const chosen = targets();
-  if (chosen.length === 0) return;
+  if (chosen.length === 0) return isComing.value ? say(comes) : undefined;
   const from = Math.max(0, ids.value.indexOf(chosen[0]!));
   const changed = mark(chosen, to);
   selectOnly([]);
@@ -38,7 +54,7 @@ export function accept(): void {
     const said = predictions.value.get(id);
     return said === undefined || markOf(id) !== null ? [] : [{ id, to: said.label }];
   });
-  if (wanted.length === 0) return say('The model has not said anything about this image yet.');
+  if (wanted.length === 0) return say(isComing.value ? comes : 'The model has not said anything about this image yet.');
   const from = ids.value.indexOf(wanted[0]!.id);
   markEach(wanted, 'accepted');
   selectOnly([]);

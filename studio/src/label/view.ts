@@ -51,6 +51,10 @@ export const ids = computed<readonly number[]>(() => {
 export const isLasting = computed(() => ['next', 'random', 'alike', 'all'].includes(shown.value.kind));
 
 const wantedAt = signal(0);
+/** Whether the focus has gone past the last image of those that are proposed. */
+export const isPast = computed(() => supply.value !== undefined && wantedAt.value >= ids.value.length);
+/** Whether the image that gets the focus is on its way: nothing is done to the one before it. */
+export const isComing = computed(() => isPast.value && supply.value!.isAsking.value);
 /** The place of the image that has the focus. */
 export const at = computed(() => Math.max(0, Math.min(wantedAt.value, ids.value.length - 1)));
 export const focused = computed(() => ids.value[at.value]);
@@ -77,6 +81,7 @@ export function targets(): readonly number[] {
   if (shown.value.kind === 'suggested') return ids.value.filter((id) => id === picked.value);
   const visible = ids.value.filter((id) => selection.value.has(id));
   if (visible.length > 0) return visible;
+  if (isComing.value) return [];
   return focused.value === undefined ? [] : [focused.value];
 }
 
@@ -112,12 +117,12 @@ export const selectOnly = (chosen: Iterable<number>): void => {
   selection.value = new Set(chosen);
 };
 
-/** The focus goes to the next image without a label, after one at `from` got its. */
+/** After one at `from` got its label: the focus goes to the next without one, or to the first that is still to come. */
 export function advance(from: number): void {
-  const list = ids.value;
-  const next = list.findIndex((id, i) => i > from && markOf(id) === null);
-  const start = isLasting.value ? (next >= 0 ? next : Math.min(from + 1, list.length - 1)) : from;
-  moveTo(start);
+  if (!isLasting.value) return moveTo(from);
+  const next = ids.value.findIndex((id, i) => i > from && markOf(id) === null);
+  moveTo(next >= 0 ? next : from + 1);
+  if (next < 0 && supply.value !== undefined) wantedAt.value = ids.value.length;
 }
 
 /** The class of a number key. */

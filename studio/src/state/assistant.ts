@@ -28,6 +28,7 @@ function supplyOf(query: string, batch: number) {
   /** So many of the list were in sight: these stay as they are. */
   const seen = signal(0);
   let asking: Promise<void> | undefined;
+  const isAsking = signal(false);
   let isExhausted = false;
   const ask = async (): Promise<void> => {
     const next = await get<Proposal[]>(`/next?count=${batch}${query}`);
@@ -39,12 +40,18 @@ function supplyOf(query: string, batch: number) {
   return {
     list,
     seen,
+    /** Whether more are on their way. */
+    isAsking,
     /** Asks for more where few are left; `isAnew`: better ones may be known by now. */
     more(isAnew = false): Promise<void> {
       if (isAnew) isExhausted = false;
       else if (isExhausted || list.value.filter(({ id }) => markOf(id) === null).length > batch / 2)
         return Promise.resolve();
-      return (asking ??= ask().finally(() => (asking = undefined)));
+      isAsking.value = true;
+      return (asking ??= ask().finally(() => {
+        asking = undefined;
+        isAsking.value = false;
+      }));
     },
   };
 }
