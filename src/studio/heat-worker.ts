@@ -12,6 +12,8 @@ import { answer } from '../threads/answer.js';
 export interface HeatRequest {
   /** Its folder. */
   readonly run: string;
+  /** Of its model. */
+  readonly version: string;
   /** The file. */
   readonly image: string;
   readonly name: string;
@@ -21,10 +23,11 @@ export interface HeatRequest {
 
 /** Pixels of the long side. */
 const side = 512;
-let last: { readonly run: string; readonly model: Promise<Model> } | undefined;
+let last: { readonly key: string; readonly model: Promise<Model> } | undefined;
 
-answer<HeatRequest>(async ({ run, image: file, name, label }, transfer) => {
-  if (last?.run !== run) last = { run, model: resolveModel(run) };
+answer<HeatRequest>(async ({ run, version, image: file, name, label }, transfer) => {
+  const key = `${version} ${run}`;
+  if (last?.key !== key) last = { key, model: resolveModel(run) };
   const model = await last.model;
   const bytes = await readFile(file);
   const wanted = label ?? (await mostLikely(run, bytes));

@@ -76,11 +76,10 @@ export function openRunLook({ images, labels, assistant, runs }: RunLookOptions)
       return all.filter((other) => labels.labelOf(other) !== null).slice(0, count);
     },
     async heat(name, id, label) {
-      const run = await runs.pathOf(name);
-      if (!(await runFiles.model.exists(run))) throw new PupilError('not-found', 'the run has no model yet');
+      const model = await runs.modelOf(name);
       const image = await images.fileOf(id);
       thread ??= startThread<HeatRequest>({ url: new URL('./heat-worker.js', import.meta.url), name: 'heat maps' });
-      return thread.call<Uint8Array>({ run, image, name: images.paths[id]!, label });
+      return thread.call<Uint8Array>({ ...model, image, name: images.paths[id]!, label });
     },
     async close() {
       await thread?.end();

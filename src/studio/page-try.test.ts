@@ -43,6 +43,12 @@ async function withRun(t: TestContext, images: readonly Uint8Array[]): Promise<s
   return folder;
 }
 
+/** The run goes on elsewhere, and has another model. */
+async function goOn(folder: string): Promise<void> {
+  const model = buildModel('resnet8', { labels: ['cat', 'dog', 'a <b> & "c"'], seed: 4 });
+  await writeFile(join(folder, '.pupil/runs/train-1/model.onnx'), exportModel(model, {}));
+}
+
 async function inNode({ port, cookie }: Window, image: Uint8Array): Promise<Prediction> {
   const headers = { cookie, 'origin': `http://127.0.0.1:${port}`, 'content-type': 'application/octet-stream' };
   const answer = await ask(port, '/api/runs/train-1/predict', { method: 'POST', headers, body: image });
@@ -103,6 +109,15 @@ test('a model is tried in the browser, with the answers of Node', { skip: skippe
   );
   await page.getByRole('article', { name: 'pasted.png' }).locator('.verdict').waitFor();
   assertSame(await saidOf(page, 'pasted.png'), await inNode(window, images[0]!));
+  await goOn(folder);
+  await goTo(page, 'Start');
+  await goTo(page, 'Try');
+  const before = await saidOf(page, 'pasted.png');
+  const buffer = Buffer.from(images[0]!);
+  await page.getByLabel('Choose images').setInputFiles([{ name: 'again.png', mimeType: 'image/png', buffer }]);
+  await page.getByRole('article', { name: 'again.png' }).locator('.verdict').waitFor();
+  assertSame(await saidOf(page, 'again.png'), await inNode(window, images[0]!));
+  assert.notDeepEqual(await saidOf(page, 'again.png'), before, 'a run that went on');
   await page.getByRole('button', { name: 'Use the camera' }).press('Enter');
   await page.locator('.camera .verdict').waitFor();
   assert.deepEqual(asked, [], 'no image was sent');
@@ -205,7 +220,8 @@ test(
 );
 
 test('what is made to be taken away is there as long as nothing else was made', { timeout: 120_000 }, async (t) => {
-  const folder = await withRun(t, [await noisePng(1), await noisePng(2)]);
+  const image = await noisePng(1);
+  const folder = await withRun(t, [image, await noisePng(2)]);
   const { window } = await openStudio(t, { folder, model: 'hf:pupil-tests/no-such-model' });
   const at = (form: string, run = 'train-1'): string => `/api/runs/${run}/take/${form}`;
   assert.equal((await window.getBytes(at('hub'))).status, 404, 'it was not made yet');
@@ -222,4 +238,18 @@ test('what is made to be taken away is there as long as nothing else was made', 
   const file = await window.getBytes(at('hub'));
   assert.equal(file.headers['content-type'], 'application/zip');
   assert.equal(file.bytes.length, hub.value.bytes);
+
+  // A run that goes on has another model: what was made of the one before is not handed out as it.
+  const heat = '/api/runs/train-1/heat/0?label=cat';
+  const before = { heat: await window.getBytes(heat), said: await inNode(window, image) };
+  await goOn(folder);
+  assert.equal((await window.getBytes(at('hub'))).status, 404);
+  await until(
+    () => window.post<TakeAway>(at('hub'), {}),
+    ({ value }) => value.bytes !== null,
+  );
+  const model = (zip: Uint8Array): Uint8Array => unzipSync(zip)['train-1/onnx/model.onnx']!;
+  assert.notDeepEqual(model((await window.getBytes(at('hub'))).bytes), model(file.bytes));
+  assert.notDeepEqual((await window.getBytes(heat)).bytes, before.heat.bytes);
+  assert.notDeepEqual(await inNode(window, image), before.said);
 });

@@ -274,6 +274,8 @@ export interface RunSummary {
   readonly easier?: string | undefined;
   /** The pretrained networks that it comes from, with their licences; null: not known. */
   readonly origins?: readonly { readonly name: string | null; readonly licence: string | null }[] | undefined;
+  /** A text that changes whenever its model does; absent as long as there is none. */
+  readonly model?: string | undefined;
 }
 
 /** A technique of a ladder. */

@@ -1,6 +1,6 @@
 /** What is told of a run: from what its process says, and from its files. */
 import type { ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Metrics, Rung } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -59,6 +59,12 @@ export function hear(run: Live, event: ChildEvent): void {
   }
 }
 
+/** A text that changes whenever the model of a run does; undefined where there is none. */
+export async function versionOf(run: string): Promise<string | undefined> {
+  const { mtimeMs, size } = (await stat(runFiles.model.in(run)).catch(() => undefined)) ?? {};
+  return mtimeMs === undefined ? undefined : `${mtimeMs}-${size}`;
+}
+
 export async function summarize(name: string, path: string, run: Live | undefined): Promise<RunSummary> {
   const config = await runFiles.config.read(path).catch(() => undefined);
   const result = (await runFiles.result.read(path).catch(() => undefined)) as
@@ -83,6 +89,7 @@ export async function summarize(name: string, path: string, run: Live | undefine
     ofAll: measured && fair !== measured ? { accuracy: measured.top1, images: measured.count } : undefined,
     easier: measured && easierThanOthers(measured),
     origins: config && originsOf(config),
+    model: await versionOf(path),
   };
 }
 

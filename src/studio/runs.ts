@@ -21,7 +21,7 @@ import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import { idFinder } from './paths.js';
 import type { Forecast, Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
-import { detailOf, hear, readLadder, seconds, summarize, type Live } from './run-summary.js';
+import { detailOf, hear, readLadder, seconds, summarize, versionOf, type Live } from './run-summary.js';
 
 export interface Runs {
   list(): Promise<RunSummary[]>;
@@ -37,8 +37,18 @@ export interface Runs {
   predict(name: string, bytes: Uint8Array): Promise<Prediction>;
   /** The folder of a run that is listed: a name never becomes a path by itself. Throws `not-found`. */
   pathOf(name: string): Promise<string>;
+  /**
+   * Its folder, and a text that changes whenever its model does: a run that goes on from the command line writes
+   * another one. Throws `not-found`, also as long as there is no model.
+   */
+  modelOf(name: string): Promise<RunModel>;
   /** Stops what runs, its state saved. */
   close(): Promise<void>;
+}
+
+export interface RunModel {
+  readonly run: string;
+  readonly version: string;
 }
 
 export interface RunsOptions {
@@ -87,7 +97,7 @@ class FolderRuns implements Runs {
   readonly #forecasts = createForecasts();
   #predictor:
     | {
-        readonly path: string;
+        readonly key: string;
         readonly classifier: Promise<Classifier<Picture>>;
       }
     | undefined;
@@ -252,11 +262,12 @@ class FolderRuns implements Runs {
   }
 
   async predict(name: string, bytes: Uint8Array): Promise<Prediction> {
-    const path = await this.pathOf(name);
-    if (this.#predictor?.path !== path) {
+    const { run, version } = await this.modelOf(name),
+      key = `${version} ${run}`;
+    if (this.#predictor?.key !== key) {
       const last = this.#predictor;
-      const classifier = import('../evaluate/load.js').then(({ loadModel }) => loadModel(path));
-      this.#predictor = { path, classifier };
+      const classifier = import('../evaluate/load.js').then(({ loadModel }) => loadModel(run));
+      this.#predictor = { key, classifier };
       classifier.catch(() => (this.#predictor = undefined));
       void last?.classifier.then((one) => one.close()).catch(() => undefined);
     }
@@ -291,6 +302,13 @@ class FolderRuns implements Runs {
     if (!(await this.#names()).includes(name)) throw new PupilError('not-found', 'there is no run of that name');
     const outside = this.#outside;
     return outside !== undefined && name === basename(outside) ? outside : join(this.#root, name);
+  }
+
+  async modelOf(name: string): Promise<RunModel> {
+    const run = await this.pathOf(name),
+      version = await versionOf(run);
+    if (version === undefined) throw new PupilError('not-found', 'the run has no model yet');
+    return { run, version };
   }
 
   async #summary(name: string): Promise<RunSummary> {

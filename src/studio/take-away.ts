@@ -1,6 +1,5 @@
 /** What a finished run is taken away as beside its model.onnx: made when it is asked for, and the last one kept. */
 import { setTimeout } from 'node:timers/promises';
-import { runFiles } from '../artifact/run-files.js';
 import { PupilError } from '../errors.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import type { Images } from './folder.js';
@@ -23,6 +22,11 @@ const mostImages = 300;
 /** Milliseconds after which it is said how far it is. */
 const moment = 1000;
 
+/** `key`: of the file: another one for another model. */
+interface Asked extends Pick<TakeAwayRequest, 'run' | 'name' | 'form'> {
+  readonly key: string;
+}
+
 interface Making {
   readonly key: string;
   readonly bytes: Promise<Uint8Array>;
@@ -33,17 +37,16 @@ interface Making {
 export function openTakeAways({ images, runs }: { readonly images: Images; readonly runs: Runs }): TakeAways {
   let thread: Thread<TakeAwayRequest> | undefined;
   let last: Making | undefined;
-  const work = async (name: string, form: TakeAwayForm, progress: Int32Array): Promise<Uint8Array> => {
-    const run = await runs.pathOf(name);
-    if (!(await runFiles.model.exists(run))) throw new PupilError('not-found', 'the run has no model yet');
+  const work = async (asked: Asked, progress: Int32Array): Promise<Uint8Array> => {
+    const { run, name, form } = asked;
     const files = form === 'int8' ? await someOf(images) : [];
     thread ??= startThread<TakeAwayRequest>({ url: new URL('./take-away-worker.js', import.meta.url), name: 'export' });
     return thread.call<Uint8Array>({ run, name, form, images: files, progress });
   };
-  const begin = (key: string, name: string, form: TakeAwayForm): Making => {
+  const begin = (asked: Asked): Making => {
     const progress = watchProgress((done, total) => (making.done = Math.min(1, done / total)));
-    const bytes = work(name, form, progress.memory);
-    const making: Making = { key, bytes, isOver: false, done: null };
+    const bytes = work(asked, progress.memory);
+    const making: Making = { key: asked.key, bytes, isOver: false, done: null };
     const end = (): void => {
       progress.stop();
       making.isOver = true;
@@ -54,18 +57,23 @@ export function openTakeAways({ images, runs }: { readonly images: Images; reado
     });
     return (last = making);
   };
+  const askedOf = async (name: string, wanted: string): Promise<Asked> => {
+    const form = formOf(wanted),
+      { run, version } = await runs.modelOf(name);
+    return { run, name, form, key: `${form} ${version} ${name}` };
+  };
   return {
     async make(name, form) {
-      const asked = formOf(form),
-        key = `${asked} ${name}`;
-      if (last?.key !== key && last?.isOver === false)
+      const asked = await askedOf(name, form);
+      if (last?.key !== asked.key && last?.isOver === false)
         throw new PupilError('busy', 'another file is being made; wait until it is there');
-      const making = last?.key === key ? last : begin(key, name, asked);
+      const making = last?.key === asked.key ? last : begin(asked);
       const bytes = await Promise.race([making.bytes, setTimeout(moment, undefined, { ref: false })]);
       return { done: bytes === undefined ? making.done : 1, bytes: bytes?.length ?? null };
     },
     async take(name, form) {
-      if (last?.key !== `${formOf(form)} ${name}` || !last.isOver)
+      const { key } = await askedOf(name, form);
+      if (last?.key !== key || !last.isOver)
         throw new PupilError('not-found', 'it was not made yet, or another one was since; make it again');
       return last.bytes;
     },

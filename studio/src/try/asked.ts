@@ -5,6 +5,8 @@ export interface Request {
   readonly number: number;
   /** The run whose model it is. */
   readonly run: string;
+  /** Of the model: another one is another text. */
+  readonly version: string | undefined;
   readonly image: Blob;
 }
 

@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import type { Prediction } from '../protocol.ts';
 import { messageOf, postImage } from '../state/requests.ts';
+import { runs } from '../state/runs.ts';
 import type { Provider, Request, Response } from './asked.ts';
 
 export type Place = Provider | 'server';
@@ -37,7 +38,8 @@ function askWorker(run: string, image: Blob): Promise<Response['result']> {
     const number = next++;
     waiting.set(number, resolve);
     worker ??= open();
-    worker.postMessage({ number, run, image } satisfies Request);
+    const version = runs.value.find(({ name }) => name === run)?.model;
+    worker.postMessage({ number, run, version, image } satisfies Request);
   });
 }
 

@@ -5,6 +5,8 @@ import { frameOf } from '../parts/lens.tsx';
 import { RunSelect } from '../parts/run-select.tsx';
 import type { Prediction } from '../protocol.ts';
 import { addressOf } from '../route.ts';
+import { attempt } from '../state/notices.ts';
+import { loadRuns } from '../state/runs.ts';
 import { Camera } from './camera.tsx';
 import { Card } from './card.tsx';
 import { obstacle, place, predict, type Place } from './model.ts';
@@ -49,6 +51,8 @@ async function look(run: string, video: HTMLVideoElement): Promise<Prediction | 
 export function TrySection() {
   const [isCamera, setCamera] = useState(false);
   usePaste();
+  // A run that goes on in a terminal has another model than before.
+  useEffect(() => attempt(loadRuns), []);
   const run = chosenRun.value;
   if (run === undefined)
     return (

@@ -38,14 +38,15 @@ async function load(run: string): Promise<Loaded> {
   return { classifier: await loadModel(bytes, { wasmPaths: runtimes }), provider: 'wasm' };
 }
 
-let open: { readonly run: string; readonly loaded: Promise<Loaded> } | undefined;
+let open: { readonly key: string; readonly loaded: Promise<Loaded> } | undefined;
 
 /** One model at a time. */
-function modelOf(run: string): Promise<Loaded> {
-  if (open?.run === run) return open.loaded;
+function modelOf({ run, version }: Request): Promise<Loaded> {
+  const key = `${version} ${run}`;
+  if (open?.key === key) return open.loaded;
   const last = open,
     loaded = load(run);
-  open = { run, loaded };
+  open = { key, loaded };
   loaded.catch(() => (open = undefined));
   void last?.loaded.then(({ classifier }) => classifier.close()).catch(() => undefined);
   return loaded;
@@ -56,15 +57,15 @@ const failed = (error: unknown, isModel: boolean): Response['result'] => ({
   isModel,
 });
 
-async function answer({ run, image }: Request): Promise<Response['result']> {
+async function answer(request: Request): Promise<Response['result']> {
   let loaded: Loaded;
   try {
-    loaded = await modelOf(run);
+    loaded = await modelOf(request);
   } catch (error) {
     return failed(error, true);
   }
   try {
-    const { label, none, probabilities } = await loaded.classifier.predict(image);
+    const { label, none, probabilities } = await loaded.classifier.predict(request.image);
     return {
       label: none ? null : label,
       probabilities: Object.entries(probabilities)
