@@ -300,8 +300,8 @@ function assertAgreement(first: OpenPart, part: OpenPart, command: string): void
   );
 }
 
-/** Options that name images which every shard looks at. */
-const besides = ['exclude', 'like'];
+/** Options that name images which every shard looks at: parts keep how many places each names, and `shared`. */
+export const besideOptions: readonly string[] = ['exclude', 'like'];
 
 /** What differs between the inputs of two parts, in words; undefined where they are the same. */
 export function differenceOf(one: PartInputs, other: PartInputs): string | undefined {
@@ -312,7 +312,9 @@ export function differenceOf(one: PartInputs, other: PartInputs): string | undef
   if (one.data !== other.data) return 'from other images';
   const names = new Set([...Object.keys(one.options), ...Object.keys(other.options)]);
   const name = [...names].find((key) => JSON.stringify(one.options[key]) !== JSON.stringify(other.options[key]));
-  if (name === undefined)
-    return `with other images in ${list(besides.filter((key) => key in one.options).map((key) => `\`${key}\``))}`;
+  if (name === undefined || besideOptions.includes(name)) {
+    const others = name === undefined ? besideOptions.filter((key) => key in one.options) : [name];
+    return `with other images in ${list(others.map((key) => `\`${key}\``))}`;
+  }
   return `with \`${name}: ${JSON.stringify(other.options[name] ?? 'its default')}\``;
 }

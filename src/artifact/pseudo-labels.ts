@@ -7,6 +7,7 @@ import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
 import { plainCell } from '../data/spreadsheet-cell.js';
+import { absolutePlace } from '../http/address.js';
 import { teachersIn } from '../models/licence.js';
 import { csvField, placeFrom } from './csv.js';
 import { replaceFile } from './files.js';
@@ -254,7 +255,7 @@ function rowOf({ values, where }: Fields, { folder, classes, index }: Context): 
   if (confidence !== undefined && !(confidence >= 0 && confidence <= 1))
     throw new PupilError('bad-data', `${where}: confidence ${confidence} is not from 0 to 1`);
   return {
-    path: resolve(folder, path),
+    path: absolutePlace(folder, path),
     hash: textOf(values['hash']),
     label,
     // A person is sure.

@@ -4,6 +4,7 @@ import { cpSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { labelShard } from '../jobs/shards/labels.js';
 import { pupil } from '../testing/command-line.js';
 import { startFileServer } from '../testing/file-server.js';
@@ -116,6 +117,40 @@ test('parts that were made beside other images of --exclude and --like are refus
   const merged = await pupil('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
   assert.equal(merged.code, 2);
   assert.match(merged.err, /part-00002.* made with other images in --exclude, unlike .*part-00001/);
+});
+
+test('labels of images on a host name their addresses, in one process, in shards and when they are read', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTar(at('camera.tar'), Object.fromEntries([0, 1, 2, 3].map((seed) => [`a/${seed}.png`, seed])));
+  const host = await startFileServer(t, { 'camera.tar': readFileSync(at('camera.tar')) });
+  const remote = `${host.address}/camera.tar`;
+  const told = ['pseudo-label', remote, '--model', teacher(at('teacher.onnx'), 1), '--threshold', '0'];
+  await run(...told, '--out', at('one.csv'));
+  for (const i of [1, 2]) await run(...told, '--batch-size', '2', '--shard', `${i}/2`, '--out', at('parts'));
+  await run('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
+  for (const file of ['one.csv', 'all.csv']) {
+    const { rows } = await readPseudoLabels(at(file));
+    assert.deepEqual(
+      rows.map(({ path }) => path),
+      [0, 1, 2, 3].map((i) => `${remote}/a/${i}.png`),
+    );
+  }
+});
+
+test('a model and images of --exclude that lie elsewhere, with the same contents, change nothing', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTree(folder, { ...images(12), ...images(2, 'known'), ...images(2, 'elsewhere/known') });
+  cpSync(teacher(at('teacher.onnx'), 1), at('elsewhere/teacher.onnx'));
+  const done = async (i: number, model: string, known: string): Promise<unknown> => {
+    const told = ['pseudo-label', at('camera'), '--model', at(model), '--exclude', at(known), '--threshold', '0'];
+    return (await run(...told, '--batch-size', '4', '--shard', `${i}/2`, '--out', at('parts')))['isDone'];
+  };
+  assert.equal(await done(1, 'teacher.onnx', 'known'), false);
+  assert.equal(await done(1, 'elsewhere/teacher.onnx', 'elsewhere/known'), true);
+  assert.equal(await done(2, 'elsewhere/teacher.onnx', 'elsewhere/known'), false);
+  assert.equal((await run('pseudo-label', '--merge', at('parts'), '--out', at('all.csv')))['total'], 10);
 });
 
 test('evaluate: a test image that was replaced makes its part anew', async (t) => {

@@ -13,6 +13,7 @@ import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
 import { argmax } from '../../evaluate/metrics.js';
+import { absolutePlace } from '../../http/address.js';
 import { Job } from '../../job.js';
 import { originsOf } from '../../models/licence.js';
 import { checkOptions, knownTo, withSignal } from '../../options/option.js';
@@ -179,7 +180,7 @@ async function* labelParts(parts: Parts, work: LabelWork): AsyncGenerator<RunEve
       for await (const { header: from, rows } of parts.rows(['path', 'hash', 'features', 'problem'])) {
         signal.throwIfAborted();
         for (const row of rows) {
-          const path = resolve(from.from, String(row['path'])),
+          const path = absolutePlace(from.from, String(row['path'])),
             hash = String(row['hash']),
             { problem, features } = row;
           if (typeof problem === 'string') {

@@ -1,5 +1,4 @@
 /** `pseudo-label` as an array job: what a shard does, and what becomes of the parts. */
-import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { refuseExistingFile } from '../../artifact/free.js';
 import { replaceFile } from '../../artifact/files.js';
@@ -14,6 +13,7 @@ import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { usualBatch } from '../../evaluate/evaluate.js';
 import { isUndecided, noneAccepted, reportOutliers, warningsOf } from '../../evaluate/pseudo-labels.js';
+import { absolutePlace } from '../../http/address.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
 import { originsOf, teachersIn } from '../../models/licence.js';
@@ -258,7 +258,7 @@ async function* mergeParts(
           if (repeated.has(place++)) continue;
           const label = labelIn(row, choose);
           tally.add(label, row);
-          if (label !== undefined) labels.push({ ...label, path: resolve(header.from, label.path) });
+          if (label !== undefined) labels.push({ ...label, path: absolutePlace(header.from, label.path) });
         }
         await writer.add(labels);
         report(place, parts.count);

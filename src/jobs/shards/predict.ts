@@ -14,6 +14,7 @@ import { PupilError } from '../../errors.js';
 import { loadNetwork } from '../../evaluate/load.js';
 import { batchOf, predictSamples, type PathPrediction } from '../../evaluate/predict-files.js';
 import { createLabelCounts, csvRow, csvTitles, inJson } from '../../evaluate/prediction-table.js';
+import { absolutePlace } from '../../http/address.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
 import { checkOptions, knownTo, type Given } from '../../options/option.js';
@@ -221,7 +222,7 @@ async function writeTable(parts: Parts, csv: string, signal: AbortSignal): Promi
     for await (const { rows, classes, from } of rowsOf(parts, signal)) {
       const predictions = rows.flatMap((row) => predictionIn(row, classes) ?? []);
       const lines = predictions.map((prediction) =>
-        csvRow(prediction, placeFrom(resolve(dirname(csv)), resolve(from, prediction.path))),
+        csvRow(prediction, placeFrom(resolve(dirname(csv)), absolutePlace(from, prediction.path))),
       );
       await handle.appendFile(spreadsheet(lines).slice(spreadsheetStart.length));
     }

@@ -1,6 +1,7 @@
 /** What every command does with a shard: choose it, leave alone what is done, write its part. */
 import { performance } from 'node:perf_hooks';
 import {
+  besideOptions,
   differenceOf,
   findPart,
   partFile,
@@ -41,10 +42,13 @@ export interface ShardResult {
   readonly seconds: number;
 }
 
-/** What differs between the commands that label, look at or measure images in shards. */
+/**
+ * What differs between the commands that label, look at or measure images in shards: options that change with the
+ * machine. The network is known by its hash, wherever it lies.
+ */
 const commands = {
-  'pseudo-label': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
-  'features': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
+  'pseudo-label': { machine: ['out', 'model', 'engine', 'threads', 'workers', 'signal'] },
+  'features': { machine: ['out', 'model', 'engine', 'threads', 'workers', 'signal'] },
   'predict': { machine: ['out', 'csv', 'top', 'engine', 'threads', 'signal'] },
   'evaluate': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
 } as const satisfies Readonly<Record<string, { readonly machine: readonly string[] }>>;
@@ -132,7 +136,7 @@ export async function* beginShard<Item, Network>(
   });
   const inputs = {
     ...{ version, teacher, data, images: total, shared: shared.hash },
-    options: omit(told, commands[command].machine),
+    options: withoutPlaces(omit(told, commands[command].machine)),
   };
   const contents = contentsOf(own);
   const before = header && (yield* doneBefore(place, header, inputs, contents));
@@ -140,6 +144,15 @@ export async function* beginShard<Item, Network>(
   const stamps = { own: await contents.stamp(), shared: shared.stamp };
   return { before, place, from: { inputs, stamps }, network, own, total };
 }
+
+/** Options as parts keep them: images that options name are known by their contents, wherever they lie. */
+const withoutPlaces = (options: PartInputs['options']): PartInputs['options'] =>
+  Object.fromEntries(
+    Object.entries(options).map(([name, value]) => [
+      name,
+      besideOptions.includes(name) && Array.isArray(value) ? value.length : value,
+    ]),
+  );
 
 /** What images contain, which are read where they may not be as they were `before`. */
 async function* look(
