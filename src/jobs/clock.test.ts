@@ -18,9 +18,12 @@ test('a clock counts what earlier sessions used once, and corrects what is expec
   assert.deepEqual([clock.left(), clock.isOver()], [0, false]);
   now = 71;
   assert.equal(clock.isOver(), true, 'more than 5% over');
+  assert.equal(clock.isOver({ isNearlyDone: true }), false);
+  now = 76;
+  assert.equal(clock.isOver({ isNearlyDone: true }), true, 'more than 10% over');
   assert.equal(createClock(Infinity, () => now).isOver(), false);
   const ending = createClock(100, () => now, { closing: 5 });
-  assert.deepEqual([ending.left(), ending.used()], [24, 71], 'the end needs some of what is left');
+  assert.deepEqual([ending.left(), ending.used()], [19, 76], 'the end needs some of what is left');
 });
 
 test('work is left when the time is up, and closed as if its loop was left', async () => {

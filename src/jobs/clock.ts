@@ -3,15 +3,15 @@
 /** Seconds of work whose estimate is taken to have been right, before any was done. */
 const trusted = 30;
 
-/** Work that is under way ends when the time is over by this share. */
-const tolerance = 0.05;
+/** Work that is under way ends when the time is over by this share, or where it is nearly done by the other. */
+const tolerance = { usual: 0.05, nearlyDone: 0.1 };
 
 export interface Clock {
   /** Used by this session and those before, but for what these finished until `replayed` counts it. */
   used(): number;
   left(): number;
   /** Whether work that is under way has to end. */
-  isOver(): boolean;
+  isOver(work?: { readonly isNearlyDone: boolean }): boolean;
   /** What work will take, corrected by how long that before it took. */
   expected(seconds: number): number;
   /** After work: what was expected, and what it took over all sessions. */
@@ -42,7 +42,8 @@ export function createClock(
   return {
     used,
     left: () => budget - closing - used(),
-    isOver: () => used() > budget * (1 + tolerance),
+    isOver: ({ isNearlyDone } = { isNearlyDone: false }) =>
+      used() > budget * (1 + (isNearlyDone ? tolerance.nearlyDone : tolerance.usual)),
     expected: (seconds) => seconds * ((spent + trusted) / (planned + trusted)),
     done({ expected, took }) {
       spent += took;

@@ -157,7 +157,7 @@ export function createClimber(work: Climb): Climber {
           if (ladder.isDue()) await record();
           return event;
         });
-        trained = yield* inTime(() => best !== undefined && !finished && clock.isOver(), events);
+        trained = yield* inTime((work) => best !== undefined && !finished && clock.isOver(work), events);
         trained &&= { ...trained, imageSeconds: images.seconds() };
       } catch (error) {
         if (best === undefined) throw error;
@@ -246,19 +246,23 @@ export const lackedTime = ({ skipped, reason }: Rung): boolean =>
 
 /**
  * Work that is left when the time is over (the result is undefined), unless a training in it has made steps: such a
- * one ends by its own time, and what it has learned is worth the seconds that are needed to measure and keep it.
+ * one ends by its own time, and what it has learned is worth the seconds that are needed to measure and keep it. A
+ * closed form is nearly done once the features that it fits are there.
  */
 function inTime<Result>(
-  isOver: () => boolean,
+  isOver: Clock['isOver'],
   work: AsyncGenerator<RunEvent, Result, undefined>,
 ): AsyncGenerator<RunEvent, Result | undefined, undefined> {
-  let hasSteps = false;
+  let hasSteps = false,
+    isNearlyDone = false;
   const watched = tap(work, (event) => {
-    // Of several trainings each can be left before its first step.
+    // Of several trainings each can be left before its first step, and each closed form before its fits.
     if (event.type === 'step' || event.type === 'start') hasSteps = event.type === 'step';
+    if (event.type === 'phase') isNearlyDone = false;
+    if (event.type === 'progress' && event.what === 'consensus') isNearlyDone = true;
     return event;
   });
-  return until(() => !hasSteps && isOver(), watched);
+  return until(() => !hasSteps && isOver({ isNearlyDone }), watched);
 }
 
 /**

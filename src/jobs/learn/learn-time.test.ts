@@ -56,6 +56,30 @@ test('a student that was trained is kept when the time is over by then, and what
   assert.match(again.notes.at(-1)!, why);
 });
 
+test('a consensus that has its features when the time is up is finished, one that lacks them is not', async (t) => {
+  const at = await temporaryFolder(t);
+  const data = blobs({ train: 60, test: 30 });
+  const { model } = await blobBackbone(join(at, 'backbone'));
+  const options = { model, threads: 1, workers: 0, seed: 0, labelsPerClass: 4, minutes: 10 };
+  for (const [what, used, isKept] of [
+    ['features', 1.07, false],
+    ['consensus', 1.07, true],
+    ['consensus', 1.12, false],
+  ] as const) {
+    const pass = busyClock(t);
+    let phase = '';
+    const out = join(at, `${what}-${used}`);
+    const { rungs } = await climb(data, { ...options, rungs: ['probe', 'consensus'], out }, (event) => {
+      if (event.type === 'phase') phase = event.name;
+      if (phase !== 'consensus: consensus' || event.type !== 'progress' || event.what !== what) return;
+      phase = '';
+      pass(used * 600);
+    });
+    t.mock.restoreAll();
+    assert.deepEqual(namesOf(rungs), isKept ? ['probe', 'consensus'] : ['probe'], `${what} at ${used} of the time`);
+  }
+});
+
 test('a run that goes on and has nothing left to train says so', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const data = blobs({ train: 20, val: 8 });
