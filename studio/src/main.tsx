@@ -9,7 +9,7 @@ import { LookSection } from './look/section.tsx';
 import { route, sections, type Section } from './route.ts';
 import { Shell } from './shell.tsx';
 import { StartSection } from './start/section.tsx';
-import { listen } from './state/events.ts';
+import { isOpened, listen } from './state/events.ts';
 import { TrainSection } from './train/section.tsx';
 import { TrySection } from './try/section.tsx';
 
@@ -32,9 +32,7 @@ function Page() {
   }, [title]);
   return (
     <>
-      <Shell>
-        <Part />
-      </Shell>
+      <Shell>{isOpened.value ? <Part /> : <h1>Opening…</h1>}</Shell>
       <ConflictDialog />
     </>
   );

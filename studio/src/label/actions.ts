@@ -10,6 +10,7 @@ import {
   advance,
   at,
   focused,
+  goPast,
   ids,
   isComing,
   isPast,
@@ -25,10 +26,10 @@ import {
 export const dialog = signal<'help' | 'classes' | 'edit' | null>(null);
 
 /** Keeps proposals coming. */
-const refill = (): void => void (supply.value ?? proposed).more(isPast.value).catch(complain);
+const refill = (): void => void (supply.value ?? proposed).more(false, isPast.value).catch(complain);
 
 /** Told whoever is faster than the next images. */
-const comes = 'The next images are on their way.';
+export const comes = 'The next images are on their way.';
 
 /** Shows images that are drawn at random, to measure on more of them. */
 export function showDrawn(): void {
@@ -91,4 +92,13 @@ export async function showAlike(): Promise<void> {
 
 export const selectAll = (): void => selectOnly(ids.value);
 
-export const step = (by: number, isRange = false): void => moveTo(at.value + by, isRange);
+/** Moves the focus. Whoever moves on from the last proposal passes them over, and gets more. */
+export function step(by: number, isRange = false): void {
+  const isEnd = by > 0 && !isRange && at.value === ids.value.length - 1;
+  if (!isEnd || supply.value === undefined) return moveTo(at.value + by, isRange);
+  const before = ids.value.length;
+  goPast();
+  supply.value.more(true, true).then(() => {
+    if (ids.value.length === before) say('There are no other images without a label.');
+  }, complain);
+}

@@ -1,6 +1,7 @@
 /** All images of the list as squares; only those in sight are in the document. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Cell } from './cell.tsx';
+import { takeKeyboard } from './keys.ts';
 import { band, click, open, press } from './drag.ts';
 import { layOut, margin, placesIn, positionOf } from './layout.ts';
 import { at, cellSize, columns, focused, ids, selection, supply } from './view.ts';
@@ -34,6 +35,7 @@ export function Grid() {
   const scroller = useRef<HTMLDivElement>(null),
     canvas = useRef<HTMLDivElement>(null);
   const { width, height, top, onScroll } = useViewport(scroller);
+  useEffect(() => takeKeyboard(scroller.current), []);
   const list = ids.value;
   const room = Math.max(0, width - 2 * margin);
   const layout = layOut(room, list.length, Math.min(cellSize.value, room / 2.2));

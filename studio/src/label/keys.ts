@@ -121,11 +121,18 @@ export function resize(by: 1 | -1): void {
   cellSize.value = Math.max(88, Math.min(400, Math.round(cellSize.value * (by > 0 ? 1.3 : 1 / 1.3))));
 }
 
+/** Images that come take the keyboard, unless a field or another button has it. */
+export function takeKeyboard(images: HTMLElement | null): void {
+  const { activeElement: before } = document;
+  if (before === null || before === document.body || before.closest('nav') !== null)
+    images?.focus({ preventScroll: true });
+}
+
 /** Gives the keyboard to the images: keys are theirs, and not those of the button or field that had it. */
 export function focusImages(): void {
   const { activeElement: before } = document;
   if (before instanceof HTMLElement) before.blur();
-  document.querySelector<HTMLElement>('.grid')?.focus({ preventScroll: true });
+  document.querySelector<HTMLElement>('.grid, .stage')?.focus({ preventScroll: true });
 }
 
 /** A button that is pressed with a mouse does not take the keyboard: Enter would press it again. */

@@ -3,7 +3,8 @@ import { useEffect } from 'preact/hooks';
 import { proposed } from '../state/assistant.ts';
 import { present } from '../state/folder.ts';
 import { complain } from '../state/notices.ts';
-import { dialog } from './actions.ts';
+import { markOf } from '../state/labels.ts';
+import { comes, dialog } from './actions.ts';
 import { ClassDialog } from './class-dialog.tsx';
 import { EditDialog } from './edit-dialog.tsx';
 import { Grid } from './grid.tsx';
@@ -13,7 +14,7 @@ import { Panel } from './panel.tsx';
 import { Single } from './single.tsx';
 import { Suggested } from './suggested.tsx';
 import { Toolbar } from './toolbar.tsx';
-import { ids, isSingle, show } from './view.ts';
+import { ids, isSingle, show, supply } from './view.ts';
 
 const nothing = {
   next: 'Every image has a label or was set aside.',
@@ -26,9 +27,14 @@ const nothing = {
   alike: '',
 } as const;
 
+function saysNothing(): string {
+  if (present.value.length === 0) return nothing.all;
+  const isToCome = supply.value !== undefined && present.value.some(({ id }) => markOf(id) === null);
+  return isToCome ? comes : nothing[show.value.kind];
+}
+
 function Images() {
-  if (ids.value.length === 0)
-    return <p class="empty">{nothing[present.value.length === 0 ? 'all' : show.value.kind]}</p>;
+  if (ids.value.length === 0) return <p class="empty">{saysNothing()}</p>;
   if (show.value.kind === 'suggested') return <Suggested />;
   return isSingle.value ? <Single /> : <Grid />;
 }
@@ -36,7 +42,6 @@ function Images() {
 export function LabelSection() {
   useEffect(() => {
     document.addEventListener('keydown', hearKey);
-    document.querySelector<HTMLElement>('.grid')?.focus({ preventScroll: true });
     return () => document.removeEventListener('keydown', hearKey);
   }, []);
   const total = present.value.length;

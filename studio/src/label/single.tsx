@@ -1,5 +1,5 @@
 /** One image, large. */
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { useAgain } from '../parts/again.ts';
 import { Icon } from '../parts/icon.tsx';
 import { count, percent } from '../parts/numbers.ts';
@@ -9,6 +9,7 @@ import { nameOf } from '../state/folder.ts';
 import { markOf } from '../state/labels.ts';
 import { pictureOf } from '../state/requests.ts';
 import { accept, step } from './actions.ts';
+import { takeKeyboard } from './keys.ts';
 import { Chip } from './cell.tsx';
 import { at, focused, ids, supply } from './view.ts';
 
@@ -54,16 +55,29 @@ export function Single() {
     const seen = supply.value?.seen;
     if (seen !== undefined) seen.value = Math.max(seen.value, place + 2);
   }, [place]);
+  const stage = useRef<HTMLDivElement>(null);
+  useEffect(() => takeKeyboard(stage.current), []);
   const again = useAgain(pictureOf(id ?? 0));
   if (id === undefined) return null;
   return (
     <div class="single">
-      <div class="stage" tabIndex={0} role="group" aria-label={`Image ${count(place + 1)} of ${count(list.length)}`}>
+      <div
+        ref={stage}
+        class="stage"
+        tabIndex={0}
+        role="group"
+        aria-label={`Image ${count(place + 1)} of ${count(list.length)}`}
+      >
         <button class="square" aria-label="Previous image" disabled={place === 0} onClick={() => step(-1)}>
           <Icon name="left" />
         </button>
         <img key={id} {...again} alt={nameOf(id)} />
-        <button class="square" aria-label="Next image" disabled={next === undefined} onClick={() => step(1)}>
+        <button
+          class="square"
+          aria-label="Next image"
+          disabled={next === undefined && supply.value === undefined}
+          onClick={() => step(1)}
+        >
           <Icon name="right" />
         </button>
       </div>

@@ -117,12 +117,17 @@ export const selectOnly = (chosen: Iterable<number>): void => {
   selection.value = new Set(chosen);
 };
 
+/** Goes past the last image, to the first that is still to come, if there are more and more of them. */
+export function goPast(): void {
+  if (supply.value !== undefined) wantedAt.value = ids.value.length;
+}
+
 /** After one at `from` got its label: the focus goes to the next without one, or to the first that is still to come. */
 export function advance(from: number): void {
   if (!isLasting.value) return moveTo(from);
   const next = ids.value.findIndex((id, i) => i > from && markOf(id) === null);
   moveTo(next >= 0 ? next : from + 1);
-  if (next < 0 && supply.value !== undefined) wantedAt.value = ids.value.length;
+  if (next < 0) goPast();
 }
 
 /** The class of a number key. */

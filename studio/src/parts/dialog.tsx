@@ -1,4 +1,4 @@
-/** A modal dialog: the browser keeps the focus in it, and Escape closes it. */
+/** A modal dialog: the browser keeps the focus in it and gives it back, and Escape closes it. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
 import { Icon } from './icon.tsx';
@@ -11,7 +11,15 @@ interface Given {
 
 export function Dialog({ title, onClose, children }: Given) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => element.current?.showModal(), []);
+  useEffect(() => {
+    const { activeElement: before } = document;
+    element.current?.showModal();
+    // One that is taken off the page while it is open takes the focus with it.
+    return () => {
+      if (document.activeElement === document.body && before instanceof HTMLElement)
+        before.focus({ preventScroll: true });
+    };
+  }, []);
   return (
     <dialog ref={element} aria-labelledby="dialog-title" onClose={onClose}>
       <header>

@@ -19,6 +19,9 @@ const hear = inOrder<Assistant>((said) => {
 
 export const loadAssistant = (): Promise<void> => hear(get('/assistant'));
 
+/** The server proposes no more at once. */
+const mostAsked = 500;
+
 /**
  * Images in the order in which they were proposed, labelled meanwhile or not. `query`: which of them; `batch`: how many
  * more are asked for, as of half as many left.
@@ -30,25 +33,35 @@ function supplyOf(query: string, batch: number) {
   let asking: Promise<void> | undefined;
   const isAsking = signal(false);
   let isExhausted = false;
-  const ask = async (): Promise<void> => {
-    const next = await get<Proposal[]>(`/next?count=${batch}${query}`);
-    const kept = list.value.filter(({ id }, i) => markOf(id) !== null || i < seen.value);
+  const isFree = ({ id }: Proposal): boolean => markOf(id) === null;
+  const ask = async (isPast: boolean): Promise<void> => {
+    // What was passed over is proposed again, before the others.
+    const passed = isPast ? list.value.filter(isFree).length : 0;
+    const next = await get<Proposal[]>(`/next?count=${Math.min(mostAsked, batch + passed)}${query}`);
+    const kept = list.value.filter((one, i) => !isFree(one) || i < seen.value);
     const known = new Set(kept.map(({ id }) => id));
-    isExhausted = next.length === 0;
-    list.value = [...kept, ...next.filter(({ id }) => !known.has(id))];
+    const fresh = next.filter(({ id }) => !known.has(id));
+    isExhausted = fresh.length === 0;
+    list.value = [...kept, ...fresh];
   };
   return {
     list,
     seen,
     /** Whether more are on their way. */
     isAsking,
-    /** Asks for more where few are left; `isAnew`: better ones may be known by now. */
-    more(isAnew = false): Promise<void> {
-      if (isAnew) isExhausted = false;
-      else if (isExhausted || list.value.filter(({ id }) => markOf(id) === null).length > batch / 2)
-        return Promise.resolve();
+    /**
+     * Asks for more where few are left; `isAnew`: better ones may be known by now; `isPast`: all that are here were
+     * labelled or passed over, others are wanted.
+     */
+    more(isAnew = false, isPast = false): Promise<void> {
+      if (isAnew || isPast) isExhausted = false;
+      else if (isExhausted || list.value.filter(isFree).length > batch / 2) return Promise.resolve();
+      const { length } = list.value;
+      // What is on its way was asked for before, and may be nothing new.
+      if (isPast && asking !== undefined)
+        return asking.then(() => (list.value.length > length ? undefined : this.more(true, true)));
       isAsking.value = true;
-      return (asking ??= ask().finally(() => {
+      return (asking ??= ask(isPast).finally(() => {
         asking = undefined;
         isAsking.value = false;
       }));

@@ -15,6 +15,9 @@ import { route } from '../route.ts';
 
 export const connection = signal<'opening' | 'open' | 'lost'>('opening');
 
+/** Whether it was loaded what there is: before, the page would say that there is nothing. */
+export const isOpened = signal(false);
+
 let source: EventSource | undefined;
 /** Milliseconds after which runs that are under way are asked for again. */
 const patience = 5000;
@@ -44,7 +47,8 @@ async function catchUp(): Promise<void> {
   // Until it is known which folder the server means, it refuses everything else.
   if (!isFirst) await opened;
   tryAgain();
-  await Promise.all([opened, ...[loadLabels, loadAssistant, loadQueues, loadRuns, refresh].map((one) => one())]);
+  const known = Promise.all([opened, ...[loadLabels, loadAssistant, loadQueues, loadRuns].map((one) => one())]);
+  await Promise.all([known.finally(() => (isOpened.value = true)), refresh()]);
   if (!hasBegun) sendWaiting();
   hasBegun = true;
 }
