@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parquetMetadata } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { selectPseudoLabels, type PseudoLabels } from '../data/pseudo-labels.js';
 import { readManifest } from '../data/manifest.js';
@@ -157,6 +158,19 @@ const corrected: [
     { label: 1, confidence: 0.5, probabilities: [0.25, 0.5, 0.25], accepted: true, copies: 1 },
   ],
 ];
+
+test('rows of a large file are written some together, not all', async (t) => {
+  const file = join(await temporaryFolder(t), 'labels.parquet');
+  const row = { hash: 'a', label: 0, confidence: 1, probabilities: Float32Array.of(1, 0), accepted: true, copies: 1 };
+  const rows = Array.from({ length: 20_001 }, (_, i) => ({ ...row, path: `/${i}.png` }));
+  await writePseudoLabels(file, { classes: ['a', 'b'], soft: false, rows });
+  const { row_groups: groups } = parquetMetadata(new Uint8Array(await readFile(file)).buffer);
+  assert.deepEqual(
+    groups.map(({ num_rows: count }) => Number(count)),
+    [10_000, 10_000, 1],
+  );
+  assert.equal((await readPseudoLabels(file)).rows.at(-1)!.path, '/20000.png');
+});
 
 test('what people write into the file is understood', async (t) => {
   const folder = await temporaryFolder(t),

@@ -36,6 +36,9 @@ export function pseudoLabelFormat(file: string): 'parquet' | 'csv' {
   throw new PupilError('usage', `${file}: pseudo-labels are kept in a .parquet or a .csv file; give it such a name`);
 }
 
+/** Rows that are kept and written together at most. */
+const mostTogether = 10_000;
+
 /** Writes pseudo-labels to an open file; only some rows are in memory. */
 export interface PseudoLabelWriter {
   add(rows: Iterable<PseudoLabel>): Promise<void>;
@@ -65,8 +68,8 @@ export async function createPseudoLabelWriter(
     teachers: () => JSON.stringify(teachers),
   };
   const columns = (Object.keys(types) as Column[]).filter((name) => name !== 'teachers' || teachers.length > 0);
-  // With many classes all rows may be more than one string can hold.
-  const together = Math.max(100, Math.floor(1e6 / classes.length));
+  // Rows in memory at a time: so many are some 50 MB on their way into the file, fewer with many classes.
+  const together = Math.max(100, Math.min(mostTogether, Math.floor(1e6 / classes.length)));
   const parquet =
     format === 'csv'
       ? undefined

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { openDataset, openImages } from '../data/dataset.js';
 import { readSource } from '../data/read-source.js';
+import { draftOf } from '../drafts.js';
 import { decodeSample } from '../evaluate/readers.js';
-import type { PackResult } from '../jobs/pack.js';
+import { packShards, type PackResult } from '../jobs/pack.js';
 import { pupil } from '../testing/command-line.js';
+import { withFullDisk } from '../testing/full-disk.js';
 import { noisePng, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 
 test('packed archives are the data set that was packed, and the same bytes every time', async (t) => {
@@ -80,7 +82,7 @@ test('images are made smaller, unreadable ones named and skipped within a limit'
   const strict = await pupil(...words, '--skip', '0', '--out', at('strict'));
   assert.equal(strict.code, 2);
   assert.match(strict.err, /1 file or image cannot be read, more than --skip 0: .*cut\.png/);
-  assert.ok(!existsSync(at('strict/shards.json')));
+  assert.ok(!existsSync(at('strict')), 'no archives that would be read as a whole data set');
   const packed = await pupil(...words, '--skip', '1', '--out', at('packed'));
   assert.equal(packed.code, 0, packed.err);
   assert.match(packed.err, /cut\.png/);
@@ -97,6 +99,31 @@ test('images are made smaller, unreadable ones named and skipped within a limit'
   assert.ok(
     kept.kind === 'range' && Buffer.from(await readSource(kept, '')).equals(readFileSync(at('camera/small.png'))),
   );
+});
+
+test('a disk that is full, or an interruption, leaves nothing, and the same command then does all', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  for (let i = 0; i < 12; i++) await writeTree(at('data'), { [`owl/${i}.png`]: await noisePng(i, 40, 40) });
+  const words = ['shards', at('data'), '--per-shard', '4'];
+  assert.equal((await pupil(...words, '--out', at('calm'))).code, 0);
+  const archive = readFileSync(at('calm/train-000001.tar'));
+  // Nothing fits, half of the second archive fits.
+  for (const bytes of [0, 1.5 * archive.length]) {
+    const failed = await withFullDisk(bytes, () => pupil(...words, '--out', at('packed')));
+    assert.equal(failed.code, 1, 'tried again by schedulers');
+    assert.match(failed.err, /cannot write \S*\/packed\/train-00000\d\.tar: the disk is full; free some space/);
+    assert.deepEqual(readdirSync(folder).sort(), ['calm', 'data']);
+  }
+  for await (const event of packShards(at('data'), { perShard: 4, out: at('packed') }))
+    if (event.type === 'progress' && event.done > 4) break;
+  assert.deepEqual(readdirSync(folder).sort(), ['calm', 'data']);
+  // Left by a process that was killed.
+  const left = `.pupil-${basename(draftOf('packed')).slice(7, 15)}-999999999-1-00000000-packed`;
+  await writeTree(at(left), { 'train-000000.tar': 'half' });
+  assert.equal((await pupil(...words, '--out', at('packed'))).code, 0);
+  assert.deepEqual(readdirSync(folder).sort(), ['calm', 'data', 'packed']);
+  assert.ok(readFileSync(at('packed/train-000001.tar')).equals(archive));
 });
 
 test("others' archives in WebDataset's layout: labels are in files beside the images", async (t) => {

@@ -1,14 +1,16 @@
 /** A data set as numbered archives in the layout of WebDataset: many small files as few large ones. */
 import { createHash } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { pack, type Pack } from 'tar-stream';
-import { replaceFile, writeFileAtomically } from '../artifact/files.js';
+import { replaceFile, writeError, writeFileAtomically } from '../artifact/files.js';
 import { refuseExistingFolder } from '../artifact/free.js';
 import { openDataset, openImages } from '../data/dataset.js';
 import { readSource } from '../data/read-source.js';
 import { assertSkippable } from '../data/skipping.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
+import { abandonedDrafts, draftOf } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { decodeSample, reasonFor } from '../evaluate/readers.js';
 import { resizeShort } from '../image/resize.js';
@@ -44,7 +46,8 @@ export interface PackResult {
  * Packs a data set (a folder of classes, archives, a manifest) into archives SPLIT-000000.tar and on of
  * `perShard` images, which `openDataset` reads as the folder, and WebDataset, too: of each image
  * CLASS/0000001.jpg, .cls (the number of its class) and .json (label, split, and its path before). Images
- * that cannot be read are named and skipped. Throws PupilErrors: `usage`, `exists`, `bad-data`...
+ * that cannot be read are named and skipped. The folder appears whole or not at all. Throws PupilErrors: `usage`,
+ * `exists`, `bad-data`, `io`...
  *
  * @example
  * const { shards, images } = await packShards('photos', { out: 'packed', resize: 256 });
@@ -60,7 +63,7 @@ const splits: readonly Split[] = ['train', 'val', 'test', 'unlabelled'];
 
 async function* packAll(source: string, options: PackOptions): AsyncGenerator<RunEvent, PackResult, undefined> {
   const started = performance.now();
-  const { out: folder, perShard = 10_000, labels = true, shuffle = false, seed, skip, signal } = options;
+  const { out: folder, labels = true, shuffle = false, seed, skip, signal } = options;
   if (seed !== undefined && !shuffle)
     throw new PupilError('usage', '`seed` has no use without `shuffle`; leave it out', { option: 'seed' });
   if (folder === undefined)
@@ -75,8 +78,48 @@ async function* packAll(source: string, options: PackOptions): AsyncGenerator<Ru
     assertSkippable(unreadable, { skip });
   };
   note(dataset.unreadable);
-  const shards = yield* reporting('packing', 'images', async (report) => {
-    const written: PackedShard[] = [];
+  // Archives of an interrupted command would be read as a whole data set.
+  for (const left of await abandonedDrafts(folder)) await rm(left, { recursive: true, force: true });
+  const draft = draftOf(folder);
+  try {
+    const shards = yield* writeShards(draft, { dataset, options, note });
+    if (shards.length === 0) throw new PupilError('bad-data', `${source}: no images to pack`);
+    yield* warnUnreadable(unreadable);
+    const result: PackResult = {
+      folder,
+      shards: shards.map(({ file, ...others }) => ({ file: join(folder, file), ...others })),
+      images: shards.reduce((sum, { images }) => sum + images, 0),
+      classes: dataset.classes,
+      skipped: skippedOf(unreadable),
+      seconds: (performance.now() - started) / 1000,
+    };
+    const { seconds: _, folder: __, ...index } = result;
+    await writeFileAtomically(join(draft, 'shards.json'), `${JSON.stringify(index, null, 2)}\n`);
+    await rename(draft, folder).catch((error: unknown) => {
+      throw writeError(folder, error);
+    });
+    return result;
+  } catch (error) {
+    if (!(error instanceof PupilError)) throw error;
+    throw new PupilError(error.code, error.message.replaceAll(draft, folder), error);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+interface PackWork {
+  readonly dataset: Dataset;
+  readonly options: PackOptions;
+  /** Is told what cannot be read. */
+  readonly note: (found: readonly Unreadable[]) => void;
+}
+
+/** Writes all archives into a folder; `file` of each is its name there. */
+async function* writeShards(folder: string, work: PackWork): AsyncGenerator<RunEvent, PackedShard[], undefined> {
+  const { dataset, options } = work;
+  const { perShard = 10_000, shuffle = false, seed } = options;
+  return yield* reporting('packing', 'images', async (report) => {
+    const all: PackedShard[] = [];
     let done = 0;
     for (const split of splits) {
       const listed = dataset.samples.filter((sample) => sample.split === split);
@@ -85,31 +128,15 @@ async function* packAll(source: string, options: PackOptions): AsyncGenerator<Ru
         const name = `${split}-${String(start / perShard).padStart(6, '0')}.tar`;
         const some = samples.slice(start, start + perShard);
         const onImage = (): void => report(++done, dataset.samples.length);
-        written.push(await writeShard(join(folder, name), some, start, { dataset, options, note, onImage }));
+        const written = await writeShard(join(folder, name), some, start, { ...work, onImage });
+        all.push({ file: name, ...written });
       }
     }
-    return written;
+    return all;
   });
-  if (shards.length === 0) throw new PupilError('bad-data', `${source}: no images to pack`);
-  yield* warnUnreadable(unreadable);
-  const result: PackResult = {
-    folder,
-    shards,
-    images: shards.reduce((sum, { images }) => sum + images, 0),
-    classes: dataset.classes,
-    skipped: skippedOf(unreadable),
-    seconds: (performance.now() - started) / 1000,
-  };
-  const { seconds: _, folder: __, ...index } = result;
-  await writeFileAtomically(join(folder, 'shards.json'), `${JSON.stringify(index, null, 2)}\n`);
-  return result;
 }
 
-interface ShardContext {
-  readonly dataset: Dataset;
-  readonly options: PackOptions;
-  /** Is told what cannot be read. */
-  readonly note: (found: readonly Unreadable[]) => void;
+interface ShardContext extends PackWork {
   readonly onImage: () => void;
 }
 
@@ -119,17 +146,24 @@ async function writeShard(
   samples: readonly Sample[],
   first: number,
   { dataset, options, note, onImage }: ShardContext,
-): Promise<PackedShard> {
+): Promise<Omit<PackedShard, 'file'>> {
   const hash = createHash('sha256');
   let bytes = 0,
     images = 0;
   await replaceFile(path, async (handle) => {
     const archive = pack();
+    /** Why the disk does not take it; the archive only says that it was closed. */
+    let refused: unknown;
+    const put = async (chunk: Uint8Array): Promise<void> => {
+      for (let done = 0; done < chunk.length;) done += (await handle.write(chunk, done)).bytesWritten;
+    };
     const write = async (): Promise<void> => {
       for await (const chunk of archive as AsyncIterable<Uint8Array>) {
         hash.update(chunk);
         bytes += chunk.length;
-        for (let done = 0; done < chunk.length;) done += (await handle.write(chunk, done)).bytesWritten;
+        await put(chunk).catch((error: unknown) => {
+          throw (refused = error);
+        });
       }
     };
     const written = write();
@@ -137,12 +171,12 @@ async function writeShard(
     try {
       for (const [i, sample] of samples.entries()) {
         options.signal?.throwIfAborted();
-        try {
-          const content = await contentOf(sample, options.resize);
+        const content = await contentOf(sample, options.resize).catch((error: unknown) => {
+          note([{ path: sample.path, reason: reasonFor(sample, error) }]);
+        });
+        if (content !== undefined) {
           await addImage(archive, sample, content, first + i, dataset.classes);
           images++;
-        } catch (error) {
-          note([{ path: sample.path, reason: reasonFor(sample, error) }]);
         }
         onImage();
       }
@@ -150,11 +184,11 @@ async function writeShard(
     } catch (error) {
       archive.destroy();
       await written.catch(() => undefined);
-      throw error;
+      throw refused ?? error;
     }
     await written;
   });
-  return { file: path, images, bytes, sha256: hash.digest('hex') };
+  return { images, bytes, sha256: hash.digest('hex') };
 }
 
 interface Content {
