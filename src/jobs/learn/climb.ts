@@ -101,8 +101,8 @@ function attemptOf(work: Climb, climber: Climber, plan: PlannedRung, teaching?: 
  */
 function barOf(name: RungName, { situation, smaller, network }: Climb): Bar | undefined {
   if (rungs[name].smaller && smaller) return isSmallerThan(smaller, network) ? 'as good' : 'better';
-  // From scratch the time is divided in shares: a technique makes as many of its steps as fit.
-  if (situation.mode === 'scratch') return undefined;
+  // From scratch what learns from labels alone makes as many of its steps as fit in its share, as what came before did.
+  if (situation.mode === 'scratch' && rungs[name].reads.includes('epochs')) return undefined;
   return knowsLess(name, situation) ? 'better from labels alone' : 'no loss when taught';
 }
 
@@ -243,7 +243,12 @@ async function* trainRung(
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
     pseudoLabels: labels?.files.get(part),
   }));
-  return { name, model: own.model!, stage, labels: labels && { ...labels.described, teacher: best!.name } };
+  // Where the time is divided in shares, as many epochs as fit are planned: far more than the usual ones.
+  const completed = stage.completed === undefined ? undefined : Math.min(1, (stage.completed * most) / epochs);
+  return {
+    ...{ name, model: own.model!, stage: { ...stage, completed } },
+    labels: labels && { ...labels.described, teacher: best!.name },
+  };
 }
 
 /**

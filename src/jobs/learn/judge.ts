@@ -52,7 +52,9 @@ function isWorse(before: Stage, after: Stage): boolean {
  *     often than any of those before. So none is refused beside one that is kept and no better, and many small losses
  *     do not add up.
  *   - `no loss when taught`: the same of what trains layers for a time of its own; one that had time for few of its
- *     steps has to be right more often beyond the interval. FixMatch was kept with one of 20, and was the model.
+ *     usual steps has to be right more often beyond the interval. FixMatch was kept with one of 20, and was the model;
+ *     and from scratch with 18 of 155, as often right on 21 held-out labels as labels alone: 52.3 and 61.2% on 600
+ *     images never seen (three classes of CIFAR-10, 20 labels of each).
  *   - `no less often when taught`: a round from scratch, which adds little. It is right at least as often; with few
  *     of its steps, more often beyond the interval. On four classes of CIFAR-10, 25 labels of each, one of 24 steps
  *     that was 9.1 points worse within the interval was the model: 45.0% on images never seen, where labels alone had
