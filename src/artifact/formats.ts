@@ -144,7 +144,11 @@ export interface AutomaticFile {
 /** A measured accuracy. */
 export interface Accuracy {
   readonly top1: number;
+  /** Half-width of its 95% interval: the longer side of it, where it has two ends. */
   readonly interval?: number | undefined;
+  /** The ends of its 95% interval; absent in the mean over seeds, whose interval is symmetric. */
+  readonly low?: number | undefined;
+  readonly high?: number | undefined;
   /** Images that it was measured on. */
   readonly count?: number | undefined;
   /** As how many independent ones they count; absent: as so many. */
@@ -250,6 +254,8 @@ export interface Rung {
   /** Its run, relative to the folder of the file. */
   readonly run?: string | undefined;
   readonly skipped?: boolean | undefined;
+  /** Whether it was left out, or left, for want of time. */
+  readonly lackedTime?: boolean | undefined;
 }
 
 /** ladder.json */

@@ -249,6 +249,7 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['demo --teacher-channels bgr', /--teacher-channels: it has no use without --teacher/],
   ['train photos --mix-probability 0.5', /--mix-probability: it has no use without --cutmix or --mixup/],
   ['export run --out x.onnx --threads 2', /--threads: it has no use without --int8/],
+  ['export run --int8 --out x.onnx', /--int8 needs a value \(--int8 <folder>\), got the option --out/],
   ['evaluate model.onnx', /evaluate needs <data>/],
   ['evaluate model.onnx data --split tset', /did you mean test\?/],
   ['export run', /export needs --out FILE/],

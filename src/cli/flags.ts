@@ -6,9 +6,14 @@ import { flagName, readText, type Option, type Options } from '../options/option
 
 /** Declares every option of a table that has a flag. One that is given twice is refused, unless it is repeatable. */
 export function addOptions(command: Command, table: Options): void {
+  const known = new Set(
+    Object.entries(table)
+      .flatMap(([name, row]) => flagsOf(name, row))
+      .map(({ long }) => long!),
+  );
   for (const [name, row] of Object.entries(table)) {
     let given = '';
-    for (const flag of flagsOf(name, row)) {
+    for (const flag of flagsOf(name, row, known)) {
       command.addOption(flag);
       if (isRepeatable(row)) continue;
       command.on(`option:${flag.name()}`, () => {
@@ -23,8 +28,11 @@ export function addOptions(command: Command, table: Options): void {
 /** Whether a flag may be given again and again, each time with one more value. */
 const isRepeatable = ({ kind }: Option): boolean => kind.type === 'list' && kind.argument !== 'list';
 
-/** The flags of one option: none, one, or `--name` and `--no-name`. */
-function flagsOf(name: string, row: Option): Flag[] {
+/**
+ * The flags of one option: none, one, or `--name` and `--no-name`. A flag that is `known` is no value of one: that was
+ * left out.
+ */
+function flagsOf(name: string, row: Option, known: ReadonlySet<string> = new Set()): Flag[] {
   const flag = flagName(name, row);
   if (flag === undefined) return [];
   const declare = (flags: string): Flag => {
@@ -41,11 +49,18 @@ function flagsOf(name: string, row: Option): Flag[] {
         .preset(String(row.bare))
         .argParser(bareParser(name, flag, row)),
     ];
-  const declared = declare(`--${flag} <${row.argument ?? row.kind.argument}>`);
-  if (!isRepeatable(row)) return [declared.argParser(read)];
+  const argument = `<${row.argument ?? row.kind.argument}>`,
+    declared = declare(`--${flag} ${argument}`);
+  const readValue = (text: string): unknown => {
+    if (!known.has(text.split('=')[0]!)) return read(text);
+    throw new PupilError('usage', `--${flag} needs a value (--${flag} ${argument}), got the option ${text}`, {
+      option: name,
+    });
+  };
+  if (!isRepeatable(row)) return [declared.argParser(readValue)];
   const collect = (text: string, before: readonly unknown[] | undefined): readonly unknown[] => [
     ...(before ?? []),
-    ...(read(text) as readonly unknown[]),
+    ...(readValue(text) as readonly unknown[]),
   ];
   return [declared.argParser(collect)];
 }

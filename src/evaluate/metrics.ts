@@ -290,6 +290,12 @@ export function wilson(share: number, count: number): [low: number, high: number
   return [Math.max(0, Math.min(share, centre - half)), Math.min(1, Math.max(share, centre + half))];
 }
 
+/** Both ends of the 95% interval of a share of `count` independent images (`wilson`), and its half-width. */
+export function intervalOf(share: number, count: number): { interval: number; low: number; high: number } {
+  const [low, high] = wilson(share, count);
+  return { interval: shareInterval(share, count), low, high };
+}
+
 /**
  * Half-width of an interval around a share of `count` independent images that holds its 95% interval (Wilson 1927): not
  * zero where none or all of them are right. NaN for no images.

@@ -115,7 +115,7 @@ export interface Chain {
    * The files of a stage become those of the run; what only the final model learns is learned; then a report is
    * drawn, which says that the job took `seconds` (default: those since it began).
    */
-  keep(stage: Stage, seconds?: () => number): AsyncGenerator<RunEvent, void, undefined>;
+  keep(stage: Stage, seconds?: () => number | Promise<number>): AsyncGenerator<RunEvent, void, undefined>;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { evaluate } from '../evaluate/evaluate.js';
 import { loadModel } from '../evaluate/load.js';
-import { effectiveCount, independence, independentOf, shareInterval } from '../evaluate/metrics.js';
+import { effectiveCount, independence, independentOf, intervalOf } from '../evaluate/metrics.js';
 import { comparePaired, type PairedComparison } from '../evaluate/paired.js';
 import { Job } from '../job.js';
 import { checkOptions, knownTo, withSignal, type Asked } from '../options/option.js';
@@ -22,6 +22,9 @@ export interface ComparedRun {
   readonly top1: number;
   /** Half-width of its 95% interval. */
   readonly interval: number;
+  /** The ends of that. */
+  readonly low: number;
+  readonly high: number;
   /** How many of the images it learned from, where that is known: it is no measure of these. */
   readonly learned?: number | undefined;
 }
@@ -100,7 +103,7 @@ async function* compareAll(
   const size = { count: paths.length, ...independence(paths.length, effectiveCount(groups)) };
   const runs = all.map((answers): ComparedRun => {
     const top1 = rightOf(answers).filter(Boolean).length / paths.length;
-    return { run: answers.run, top1, interval: shareInterval(top1, independentOf(size)), learned: answers.learned };
+    return { run: answers.run, top1, ...intervalOf(top1, independentOf(size)), learned: answers.learned };
   });
   const [first, ...others] = all as [Answers, ...Answers[]];
   const comparisons = others.map((other): Comparison => {

@@ -88,7 +88,8 @@ test('learn holds out copies together and gives the interval of different images
     ...asked,
   });
   const [first] = rungs;
-  const { top1, interval, count, independent } = first!.selection!;
+  const { top1, interval, count, independent, low, high } = first!.selection!;
   assert.deepEqual([count, independent], [40, 10]);
   assert.equal(interval, shareInterval(top1, 10));
+  assert.deepEqual([low, high], wilson(top1, 10), 'both ends, which differ in how far they are');
 });

@@ -24,8 +24,8 @@ export interface KeepOptions extends Pick<TrainOptions, 'engine' | 'threads' | '
   /** The images that it was trained on. */
   readonly data: Dataset;
   readonly pool: Pool;
-  /** What the job took. */
-  seconds(): number;
+  /** What the job has taken, asked before its report is drawn. */
+  seconds(): number | Promise<number>;
 }
 
 /**
@@ -41,7 +41,7 @@ export async function* keepTraining(
   for (const { name } of [model, evaluation, learned, alike, preview, { name: metricsFile }])
     if (existsSync(join(training, name))) await cp(join(training, name), run.file(name));
   if (rejection) yield* addRejection(run, training, options);
-  await writeReport(run.path, { readImage: imageReader(options.data, options.pool), seconds: options.seconds() });
+  await writeReport(run.path, { readImage: imageReader(options.data, options.pool), seconds: await options.seconds() });
 }
 
 async function* addRejection(

@@ -3,7 +3,7 @@ import type { Accuracy, Metrics, Reported, RunResult } from '../artifact/formats
 import { dropCheckpoints } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
-import { effectiveCount, independence, independentOf, meanInterval, shareInterval } from '../evaluate/metrics.js';
+import { effectiveCount, independence, independentOf, intervalOf, meanInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
 import type { StepsTime } from '../runs/context.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
@@ -113,7 +113,7 @@ export async function* runStage(options: StageOptions): AsyncGenerator<RunEvent,
     seconds: isTogether ? secondsBefore + (performance.now() - began) / 1000 : seconds,
     completed,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
-    selection: { top1, ...size, interval: size.count > 0 ? shareInterval(top1, independentOf(size)) : 0 },
+    selection: { top1, ...size, ...(size.count > 0 ? intervalOf(top1, independentOf(size)) : { interval: 0 }) },
   };
 }
 
@@ -255,8 +255,15 @@ export function accuraciesOf(
   const test = result.test ?? (reportOn === 'val' ? result.val : undefined);
   return {
     selection: selection.count > 0 ? selection : undefined,
-    test: test && { top1: test.top1, ...sizeOf(test), split },
+    test: test && { top1: test.top1, ...sizeOf(test), ...endsOf(test), split },
   };
+}
+
+/** Of its 95% interval. */
+function endsOf({ top1, count, independent = count }: Metrics): Pick<Reported, 'low' | 'high'> {
+  if (independent === 0) return {};
+  const { low, high } = intervalOf(top1, independent);
+  return { low, high };
 }
 
 /** On how many images, and as how many independent ones these count, where they are fewer. */

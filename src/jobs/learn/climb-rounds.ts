@@ -8,8 +8,8 @@ import { consensusLabels } from '../../runs/consensus-head.js';
 import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { Chain } from '../chain.js';
-import { tooLong, type Climb, type Climber, type LearnEvent } from './climber.js';
-import { isAstray, type Trained } from './judge.js';
+import { forTime, tooLong, type Climb, type Climber, type LearnEvent } from './climber.js';
+import { isAstray, percent, type Trained } from './judge.js';
 import {
   agreement,
   describeLabels,
@@ -55,7 +55,7 @@ export async function* climbRounds(
     const { expected, least, worth, left, kept: forStudent, beside, student, planned } = time.of(round, looks);
     if (worth > left && !climber.isFinished(name)) {
       const long = tooLong(least, { left, kept: forStudent });
-      if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, long);
+      if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, long, forTime);
       const why =
         least > left
           ? `another ${long}`
@@ -120,7 +120,7 @@ const isShort = (round: Trained | undefined): boolean => (round?.stage.completed
 
 /** Says that of a round which is short in that sense; undefined for others. */
 const shareOfSteps = (round: Trained): string | undefined =>
-  isShort(round) ? `${round.name} had time for ${(100 * round.stage.completed!).toFixed(0)}% of its steps` : undefined;
+  isShort(round) ? `${round.name} had time for ${percent(round.stage.completed!)} of its steps` : undefined;
 
 /**
  * Why no round follows one that was tried; undefined: another may. With the steps that a short one lacked, another is
@@ -172,8 +172,6 @@ function trainFrom(
     ...(isTimed ? { minutes: student / 60, time: time.steps(elapsed() + beside + student, student) } : {}),
   });
 }
-
-const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%`;
 
 /** What a round took beside its student, and the share of its steps that the student's time allowed; absent: all. */
 type Did = Pick<Round, 'beside'> & Pick<Round['stage'], 'completed'>;

@@ -14,11 +14,19 @@ import type { Chain } from '../chain.js';
 import { omitRun, type Stage } from '../stages.js';
 import { climbRounds } from './climb-rounds.js';
 import { climbSmaller, teachByConsensus, type Teaching } from './climb-smaller.js';
-import { createClimber, lackedTime, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
+import { createClimber, type Attempt, type Climb, type Climber, type LearnEvent } from './climber.js';
 import type { Bar, Trained } from './judge.js';
 import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy } from './rounds.js';
-import { knowsLess, rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
+import {
+  knowsLess,
+  leftOutWithout,
+  rungs,
+  sharedOptions,
+  startsFromScratch,
+  trainingOf,
+  type RungPlan,
+} from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
 import {
   keptFor,
@@ -122,14 +130,20 @@ async function* keepBest(
       { option: isTimed ? 'minutes' : 'rungs' },
     );
   }
+  const without = leftOutWithout(work.situation);
   // Of a run that was killed on its way here there is nothing to say.
   if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
     yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit');
   else if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left(), climber.rungs));
+  else if (without !== undefined) yield* climber.stop(without);
   const { result, selection } = best.stage;
   yield* warnOfChance(best, work);
   yield* warnOfSize(best, work);
-  yield* chain.keep(best.stage, climber.clock.used);
+  yield* chain.keep(best.stage, async () => {
+    // The report reads the record, too.
+    await climber.record();
+    return climber.clock.used();
+  });
   return {
     ...omitRun(result),
     model: runFiles.model.in(chain.run.path),
@@ -151,7 +165,7 @@ const isUnused = ({ budget, situation }: Climb, { clock }: Climber): boolean =>
 
 /** Why so many seconds are not used, after these rungs. */
 export function unused(left: number, tried: readonly Rung[]): string {
-  const late = tried.filter(lackedTime).map(({ name }) => name);
+  const late = tried.filter(({ lackedTime }) => lackedTime).map(({ name }) => name);
   const why =
     late.length > 0
       ? `less than ${late.join(' or ')} would take: \`resume\` with more \`minutes\`, or give images without labels, ` +

@@ -81,6 +81,7 @@ export interface Climber {
   skip(
     rung: Pick<Rung, 'name' | 'what' | 'expectedSeconds'>,
     reason: string,
+    how?: Pick<Rung, 'lackedTime'>,
   ): AsyncGenerator<LearnEvent, undefined, undefined>;
   /** Whether anything was trained in this session. */
   hasWorked(): boolean;
@@ -116,8 +117,8 @@ export function createClimber(work: Climb): Climber {
     await record();
     return yield { type: 'rung', rung };
   };
-  const skip: Climber['skip'] = ({ name, what, expectedSeconds }, reason) =>
-    add({ name, what, expectedSeconds, kept: false, skipped: true, reason });
+  const skip: Climber['skip'] = ({ name, what, expectedSeconds }, reason, how) =>
+    add({ name, what, expectedSeconds, kept: false, skipped: true, reason, ...how });
   return {
     clock,
     rungs,
@@ -143,7 +144,8 @@ export function createClimber(work: Climb): Climber {
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
       const [finished, spent] = [ladder.finished(name), ladder.spentOn(name)];
       const { least, ...time } = timeOf(attempt, clock, spent);
-      if (best !== undefined && !finished && least > time.left) return yield* skip(told, tooLong(least, time));
+      if (best !== undefined && !finished && least > time.left)
+        return yield* skip(told, tooLong(least, time), forTime);
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const given =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? time.left);
@@ -163,7 +165,7 @@ export function createClimber(work: Climb): Climber {
         if (best === undefined) throw error;
         return yield* skip(told, faultOf(error));
       }
-      if (trained === undefined) return yield* skip(told, timeWasUp);
+      if (trained === undefined) return yield* skip(told, timeWasUp, forTime);
       const took = finished?.seconds ?? Math.max(trained.stage.seconds, soFar());
       const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given, spent });
       clock.done({ expected, took: finished ? took : Math.max(0, took - images.seconds()) });
@@ -234,15 +236,13 @@ interface TimeLeft {
 /** Why something does not begin: of the time left, some is kept for a student. */
 export function tooLong(least: number, { left, kept }: TimeLeft): string {
   const beside = kept > 0 ? `, beside ${Math.ceil(kept)} s that are kept for the student` : '';
-  return `${wouldTake} ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
+  return `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left${beside}`;
 }
 
-const wouldTake = 'would take at least',
-  timeWasUp = 'stopped, the time was up; it continues where you `resume` with more `minutes`';
+/** What is skipped for want of time. */
+export const forTime = { lackedTime: true } as const;
 
-/** Whether a rung was left out, or left, for want of time. */
-export const lackedTime = ({ skipped, reason }: Rung): boolean =>
-  skipped === true && (reason === timeWasUp || reason?.startsWith(wouldTake) === true);
+const timeWasUp = 'the time was up before its end; it continues where you `resume` with more `minutes`';
 
 /**
  * Work that is left when the time is over (the result is undefined), unless a training in it has made steps: such a

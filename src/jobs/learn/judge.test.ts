@@ -103,7 +103,7 @@ test('a smaller network that had time for few of its steps has to be better beyo
       after: 19,
       completed: 0.04,
       kept: false,
-      says: /^had time for 4.0% of its usual steps, /,
+      says: /^had time for 4% of its usual steps, /,
     },
     { labels: 20, before: 19, after: 20, completed: 0.49, kept: false, says: /time for 49% .*: \+5.0 ± 10.5 points/ },
     { labels: 20, before: 5, after: 19, completed: 0.1, kept: true, says: /points against one$/ },
@@ -132,7 +132,7 @@ test('a technique with few of its steps has to be better, a round of few is judg
   };
   const short = judged(30, 0.05, 'no loss when taught');
   assert.equal(short.kept, false);
-  assert.match(short.reason!, /^had time for 5.0% of its usual steps, and not better beyond the interval: 0.0/);
+  assert.match(short.reason!, /^had time for 5% of its usual steps, and not better beyond the interval: 0.0/);
   assert.equal(judged(38, 0.05, 'no loss when taught').kept, true);
   assert.equal(judged(30, 0.6, 'no loss when taught').kept, true);
   assert.equal(judged(29, undefined, 'no loss when taught').kept, true);

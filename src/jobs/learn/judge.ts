@@ -80,7 +80,8 @@ function shortOf(bar: Bar, stage: Stage): string | undefined {
   return isShort ? `had time for ${percent(stage.completed!)} of its usual steps, and ` : undefined;
 }
 
-const percent = (share: number): string => `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)}%`;
+/** In two digits: `0.43%`, `8.3%`, `36%`. */
+export const percent = (share: number): string => `${Number((100 * share).toPrecision(2))}%`;
 
 /** What is judged, and what it is measured against. */
 export interface Judged {
@@ -101,7 +102,7 @@ type Judgement = Pick<Rung, 'gain' | 'kept' | 'reason'>;
  * than what was kept in their place (docs/few-labels.md).
  */
 export function judge({ trained, before, below, bar = 'no loss' }: Judged): Judgement {
-  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
+  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first technique' };
   const { stage } = trained,
     contradicts = bar !== 'as good' && isAstray(trained.agreement),
     short = shortOf(bar, stage);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Rung } from '../../artifact/formats.js';
@@ -10,7 +11,6 @@ import { busyClock } from '../../testing/busy-clock.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
 import { unused } from './climb.js';
-import { tooLong } from './climber.js';
 import { learn, type LearnEvent, type LearnOptions } from './learn.js';
 
 useOwnCache();
@@ -101,8 +101,31 @@ test('without unlabelled images it is said why time is left, and what would use 
   assert.equal((await runFiles.ladder.read(join(at, 'run')))!.stopped, notes.at(-1));
 });
 
+test('without unlabelled images one line says what is left out, and no row of the table repeats it', async (t) => {
+  const out = join(await temporaryFolder(t), 'run');
+  const plan: string[] = [];
+  const pass = busyClock(t);
+  const { rungs, notes } = await climb(blobs({ train: 20, val: 8 }), { ...shared, epochs: 1, out }, (event) => {
+    if (event.type === 'plan') plan.push(...event.lines);
+    if (event.type === 'note' && event.message.startsWith('what learns')) pass(50);
+  });
+  assert.deepEqual(
+    rungs.map(({ name }) => name),
+    ['probe', 'supervised', 'augmentation'],
+  );
+  const line = /what learns from images without labels is left out, as there are none; give some with `unlabelled`$/;
+  assert.equal(plan.filter((one) => line.test(one)).length, 1);
+  assert.match(notes.at(-1)!, line);
+  const { stopped, seconds } = (await runFiles.ladder.read(out))!;
+  assert.match(stopped!, line);
+  // The report is drawn after that, and has the time that was used by then.
+  assert.ok(seconds! > 50);
+  const said = /tried[^.]*\. ([\d.]+) s\. /.exec(await readFile(runFiles.report.in(out), 'utf8'));
+  assert.ok(Number(said![1]) > 50, said![0]);
+});
+
 test('time that is left is not said to be of no use where trainings needed more', () => {
-  const late = { expectedSeconds: 17, kept: false, skipped: true, reason: tooLong(17, { left: 16, kept: 0 }) };
+  const late = { expectedSeconds: 17, kept: false, skipped: true, lackedTime: true };
   const tried = [
     { name: 'probe', expectedSeconds: 3, kept: true },
     { name: 'consensus', expectedSeconds: 0, kept: false, skipped: true, reason: 'there are no images without labels' },

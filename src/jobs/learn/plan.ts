@@ -26,7 +26,16 @@ import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.j
 import { canChoose, type Part } from '../parts.js';
 import { secondsTogether, type AtOnce } from '../side-by-side.js';
 import { epochsOf, isReported, roundsOf, whyEpochs } from './rounds.js';
-import { knowsLess, rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
+import {
+  knowsLess,
+  leftOutWithout,
+  rungs,
+  startsFromScratch,
+  trainingOf,
+  triedRungs,
+  type RungPlan,
+  type Situation,
+} from './rungs.js';
 import { mostEpochs, secondsOf, secondsToCome, timedShare, timetable, trainedBefore, usualOf } from './time.js';
 
 /** What takes how long, and for what. */
@@ -271,6 +280,7 @@ export function describePlan(
 ): string[] {
   const { labelled, unlabelled, model, mode } = situation;
   const { path, classes } = parts.at(-1)!.data;
+  const hasRounds = planned.some((plan) => plan.name === 'rounds' && secondsToCome(plan, tried) > 0);
   const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
       (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${timeText(budget)}`),
@@ -279,10 +289,12 @@ export function describePlan(
     ...planned.map(
       (plan, i) => `${i === 0 ? 'techniques ' : '           '}${plan.name}: ${timeOf(plan, { tried, left, budget })}`,
     ),
-    ...(reasons?.['studentEpochs'] === undefined ? [] : [`epochs     ${reasons['studentEpochs']}`]),
+    ...(reasons?.['studentEpochs'] === undefined || !hasRounds ? [] : [`epochs     ${reasons['studentEpochs']}`]),
     `time       ${totalTime(planned, { tried, left, budget })}`,
   ];
   const first = planned.find(({ skip }) => skip === undefined);
+  const without = leftOutWithout(situation);
+  if (without !== undefined) lines.push(`note       ${without}`);
   if (first && tried.length === 0 && usualOf(first) > left && !startsFromScratch(situation))
     lines.push(`note       even ${first.name} alone takes longer than is left; it is trained in full`);
   return lines;
@@ -354,10 +366,12 @@ function totalTime(planned: readonly PlannedRung[], { tried, left, budget }: Tim
   if (budget === Infinity) return `about ${timeText(toCome)}`;
   // Shares are of what is left, also where opening the images and measuring a step took a part of the time.
   const isBegun = tried.length > 0 || left < (1 - noticed) * budget;
-  const given = isBegun ? `${timeText(Math.max(0, left))} that are left of ${timeText(budget)}` : timeText(budget);
+  const given = isBegun
+    ? `, ${timeText(Math.max(0, left))} are left of ${timeText(budget)}`
+    : ` of ${timeText(budget)}`;
   const shrinks = planned.some((plan) => plan.skip === undefined && plan.expectedSeconds < usualOf(plan));
   return (
-    `about ${timeText(toCome)} of ${given}` +
+    `about ${timeText(toCome)}${given}` +
     (shrinks ? ': epochs and rounds are made to fit, and what does not fit is left out' : '')
   );
 }

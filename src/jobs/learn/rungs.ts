@@ -201,8 +201,19 @@ export function triedRungs(situation: Situation): readonly RungName[] {
     : fewUnlabelled(situation) === undefined && situation.mode !== 'scratch'
       ? (['probe', 'consensus', 'rounds', 'supervised', 'distillation'] as const)
       : rungNames.filter((name) => name !== 'rounds');
-  return situation.options.student === undefined ? tried.filter((name) => name !== 'distillation') : tried;
+  return tried.filter((name) =>
+    name === 'distillation' ? situation.options.student !== undefined : situation.unlabelled > 0 || !needsMore(name),
+  );
 }
+
+/** Whether a technique learns from images without labels, and can do nothing without them. */
+const needsMore = (name: RungName): boolean => rungs[name].reads.includes('unlabelled') && !rungs[name].smaller;
+
+/** Said once where techniques are left out that nobody named. */
+export const leftOutWithout = ({ options, unlabelled }: Situation): string | undefined =>
+  options.rungs === undefined && unlabelled === 0
+    ? 'what learns from images without labels is left out, as there are none; give some with `unlabelled`'
+    : undefined;
 
 /** Whether nothing else is asked for, no network is pretrained and most images have no label. */
 export const startsFromScratch = (situation: Situation): boolean =>

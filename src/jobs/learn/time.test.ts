@@ -152,10 +152,10 @@ test('the plan of a run that goes on has what was done, and only the time that i
     'techniques probe: done in 3 s',
     '           consensus: done in 6 s',
     '           rounds: 1 done, up to 60 s',
-    'time       about 60 s of 60 s that are left of 2 min',
+    'time       about 60 s, 60 s are left of 2 min',
   ]);
   const late = describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 40 }), 60);
-  assert.match(late.join('\n'), /probe: about 2 s \(5% of the time\)[^]*of 40 s that are left of 60 s/);
+  assert.match(late.join('\n'), /probe: about 2 s \(5% of the time\)[^]*, 40 s are left of 60 s/);
   assert.match(
     describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 4 }), 4).join('\n'),
     /rounds: skipped unless enough time is left: takes at least 20 s/,
@@ -168,8 +168,14 @@ test('a plan says why the student of a round has so many epochs, unless they wer
   const few = { ...pretrained, unlabelled: 190 };
   const studentEpochs = whyEpochs(few)!;
   assert.equal(studentEpochs, '10 in a round: 240 images, each 10 times, but at least 2400 and at most 9600 in all');
-  const plan = { ...planOf(few, [], { left: Infinity }), reasons: { studentEpochs } };
-  assert.ok(describePlan(few, [whole], plan, Infinity).includes(`epochs     ${studentEpochs}`));
+  const planned = [
+    { name: 'probe', expectedSeconds: 2 },
+    { name: 'rounds', expectedSeconds: 30, leastSeconds: 10 },
+  ];
+  const linesIn = (left: number): string[] =>
+    describePlan(few, [whole], { ...planOf(few, planned, { left }), reasons: { studentEpochs } }, left);
+  assert.ok(linesIn(Infinity).includes(`epochs     ${studentEpochs}`));
+  assert.ok(!linesIn(5).some((line) => line.startsWith('epochs')), 'no round is planned');
   assert.match(whyEpochs({ ...pretrained, unlabelled: 1550 })!, /^6 in a round: 1600 images/);
   assert.equal(whyEpochs({ ...few, options: { studentEpochs: 2 } }), undefined);
   assert.equal(whyEpochs(situation), undefined);
