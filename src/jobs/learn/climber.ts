@@ -144,8 +144,7 @@ export function createClimber(work: Climb): Climber {
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
       const [finished, spent] = [ladder.finished(name), ladder.spentOn(name)];
       const { least, ...time } = timeOf(attempt, clock, spent);
-      if (best !== undefined && !finished && least > time.left)
-        return yield* skip(told, tooLong(least, time), forTime);
+      if (best !== undefined && !finished && least > time.left) return yield* skip(told, tooLong(least, time), forTime);
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const given =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? time.left);
