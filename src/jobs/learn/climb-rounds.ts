@@ -4,6 +4,7 @@ import type { PlannedRung } from '../../artifact/formats.js';
 import { spelled } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
+import { accuracyText } from '../../report/intervals.js';
 import { consensusLabels } from '../../runs/consensus-head.js';
 import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
@@ -36,10 +37,9 @@ export async function* climbRounds(
   const told = { ...plan, what: rungs.rounds.what };
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
   const isOwn = situation.mode === 'scratch',
-    isTimed = budget < Infinity,
-    right = expectedRight(first);
-  if (!isOwn && right < ladder.rightLabels && !climber.isFinished('round 1'))
-    return yield* climber.skip(told, tooManyWrong(right));
+    isTimed = budget < Infinity;
+  if (!isOwn && expectedRight(first) < leastRight(chain.dataset.classes.length) && !climber.isFinished('round 1'))
+    return yield* climber.skip(told, tooManyWrong(first));
   const time = timeOfRounds(work, climber, { plan, first });
   const most = isTimed ? ladder.mostRounds : roundsOf(situation);
   let before = await labelsBy(first.stage.run, chain.whole.data),
@@ -111,9 +111,17 @@ export async function* climbRounds(
 const expectedRight = ({ labels, stage: { selection } }: Trained): number =>
   Math.max(labels?.meanConfidence ?? 1, selection.count > 0 ? selection.top1 : 0);
 
-const tooManyWrong = (right: number): string =>
-  `only about ${Math.round(100 * right)}% of the labels of the consensus are likely right, and students of such ` +
-  'labels were worse than it; label more images of each class';
+/** The share of right labels below which no rounds begin: too few in any case, or hardly more than by guessing. */
+const leastRight = (classes: number): number =>
+  Math.max(ladder.rightLabels, 1 / classes + ladder.aboveChance * (1 - 1 / classes));
+
+function tooManyWrong({ labels, stage: { selection } }: Trained): string {
+  const share = (of: number): string => `${Math.round(100 * of)}%`;
+  const sure = labels && `${share(labels.meanConfidence)} sure of its labels in the mean`,
+    right = selection.count > 0 && `right on ${accuracyText(selection)} of ${selection.count} held-out images`;
+  const what = [sure, right].filter(Boolean).join(' and ');
+  return `the consensus is only ${what}: students of such labels were not better; label more images of each class`;
+}
 
 /** Whether a round's student had less time for its steps than a round has to have that follows another. */
 const isShort = (round: Trained | undefined): boolean => (round?.stage.completed ?? 1) < ladder.laterRound;
