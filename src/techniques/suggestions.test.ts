@@ -130,6 +130,23 @@ test('the first suggestions come from every group, the largest first, and the sa
   });
 });
 
+test('of one image alone, and of copies, all are suggested', () =>
+  withEngine(async (engine) => {
+    for (const count of [1, 2, 5]) {
+      const features = new Float32Array(count * 4).fill(0.5);
+      const labels = new Int32Array(count).fill(-1);
+      const set = { layers: [{ features, size: 4 }], labels, classes: 0, folds: [] };
+      const chosen = await suggestImages(engine, set, count);
+      assert.deepEqual(
+        chosen.map(({ index }) => index).sort((a, b) => a - b),
+        [...labels.keys()],
+        `${count} images`,
+      );
+      const labelled = { ...set, labels: labels.fill(0), classes: 1 };
+      assert.deepEqual(await suggestImages(engine, labelled, count), []);
+    }
+  }));
+
 test('what is labelled is not suggested again, nor what resembles it', async () => {
   const { rows, of } = clusters([80, 80, 40], 3);
   await withEngine(async (engine) => {
