@@ -7,7 +7,7 @@ import { makeFolder } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { studioFolder } from './labels.js';
-import { isImageName } from './paths.js';
+import { isImageName, requireFolder } from './paths.js';
 import { makePlace, namesIn } from './places.js';
 import type { Added } from './protocol.js';
 
@@ -44,6 +44,7 @@ export function openInbox(
         const data = await read();
         const format = imageFormat(data.subarray(0, 64));
         if (!format.readable) throw new PupilError('bad-data', `${name}: ${format.problem}`);
+        await requireFolder(root);
         const folder = await makePlace(root, names);
         const added = await place(root, folder, name, data);
         if (added.isNew) [files, bytes] = [files + 1, bytes + data.length];

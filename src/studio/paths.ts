@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
+import { PupilError } from '../errors.js';
 
 /**
  * Finds the number of an image from what a run calls it: `../../a/1.jpg` as in the lists of the studio, which
@@ -36,5 +37,11 @@ const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\
 
 export const isDirectory = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() === true;
+
+/** Throws `not-found` where the open folder is gone: it is never made anew, as what is written would not be there. */
+export async function requireFolder(folder: string): Promise<void> {
+  if (await isDirectory(folder)) return;
+  throw new PupilError('not-found', `${folder}: the folder is gone; bring it back, or open another one`);
+}
 
 export const isImageName = (name: string): boolean => /\.(jpe?g|png|gif|webp|tiff?|avif|bmp|hei[cf])$/i.test(name);

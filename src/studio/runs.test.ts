@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { openStudio, openWindow, type Window } from '../testing/studio-client.js';
+import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { ask, openStudio, openWindow, type Window } from '../testing/studio-client.js';
 import { insects, label, model, skip, truth, until } from '../testing/studio-photos.js';
-import type { Folder, RunDetail, RunState, RunSummary, StudioImage } from './protocol.js';
+import type { Failure, Folder, RunDetail, RunState, RunSummary, StudioImage } from './protocol.js';
 
 const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
@@ -97,4 +98,27 @@ test('a training that waited when the studio was killed goes on with the labels 
       .trim()
       .split('\n').length - 1;
   assert.deepEqual(['train-3', 'train-5'].map(rowsOf), [12, 8]);
+});
+
+test('a folder that is gone is not made anew by what is written to it', async (t) => {
+  const folder = join(await temporaryFolder(t), 'photos');
+  await writeTree(folder, { 'cat/1.png': 1, 'cat/2.png': 2, 'dog/3.png': 3, 'dog/4.png': 4 });
+  const { window, ready } = await openStudio(t, { folder, model: 'hf:pupil-tests/no-such-model' });
+  await ready;
+  const { cookie, port } = window;
+  const headers = { cookie, 'origin': `http://127.0.0.1:${port}`, 'content-type': 'application/octet-stream' };
+  const body = await noisePng(5);
+  await rename(folder, `${folder} away`);
+  try {
+    const options = { mode: 'scratch' };
+    const started = await window.post<Failure>('/api/runs', { command: 'train', options });
+    assert.match(started.value.error.message, /the folder is gone/);
+    const added = await ask(port, '/api/add?path=a.png', { method: 'POST', headers, body });
+    assert.match(added.text, /the folder is gone/);
+    const changes = [{ id: 0, was: 'cat', to: 'dog', source: 'person' }];
+    assert.ok((await window.post('/api/labels', changes)).status >= 400);
+    assert.equal(existsSync(folder), false);
+  } finally {
+    await rename(`${folder} away`, folder);
+  }
 });

@@ -19,7 +19,7 @@ import { createForecasts } from './forecasts.js';
 import { checkedOptions } from './forms.js';
 import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
-import { idFinder } from './paths.js';
+import { idFinder, requireFolder } from './paths.js';
 import type { Forecast, Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
 import { detailOf, hear, readLadder, seconds, summarize, versionOf, type Live } from './run-summary.js';
 
@@ -156,6 +156,7 @@ class FolderRuns implements Runs {
   /** Starts it on the labels of now, or on those that were written down for it before. Throws as `start` does. */
   async #launch(name: string, asked: RunRequest): Promise<RunSummary> {
     const { folder, request } = this.#requestOf(asked);
+    await requireFolder(folder);
     const out = join(this.#root, name);
     const list = listOf(folder, name);
     const isThere = (await stat(list).catch(() => undefined)) !== undefined;

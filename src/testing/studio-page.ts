@@ -100,8 +100,16 @@ export async function assertAccessible(page: Page, where: string): Promise<void>
   const before = page.viewportSize()!;
   await page.setViewportSize(phone);
   assert.equal(await isWide(page), false, `${where}, on a phone`);
+  assert.equal(await isTall(page), false, `${where}, on a phone`);
   await page.setViewportSize(before);
 }
+
+/** Whether the page itself scrolls, not its content alone: below is nothing. */
+const isTall = (page: Page): Promise<boolean> =>
+  page.evaluate(() => {
+    const { scrollHeight, clientHeight } = globalThis.document.documentElement;
+    return scrollHeight > clientHeight;
+  });
 
 /** Whether something is wider than the window. */
 export const isWide = (page: Page): Promise<boolean> =>
