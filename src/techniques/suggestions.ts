@@ -45,8 +45,7 @@ export async function suggestImages(
 ): Promise<Suggestion[]> {
   const known = Array.from(labels);
   // One image alone has nothing that it could be compared with.
-  if (known.length === 1)
-    return known[0]! < 0 && count > 0 ? [{ index: 0, why: 'typical', predicted: undefined }] : [];
+  if (known.length === 1) return known[0]! < 0 && count > 0 ? [{ index: 0, why: 'typical', predicted: undefined }] : [];
   const labelled = [...known.keys()].filter((i) => known[i]! >= 0);
   const isLearnable = new Set(labelled.map((i) => known[i])).size >= 2;
   const agreed =
