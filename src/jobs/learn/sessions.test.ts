@@ -75,7 +75,7 @@ test('time in a training counts when it is interrupted or killed, and is not had
   const whole = await learned(data, { resume: out, threads: 1, workers: 0 }, (event) => {
     if (event.type === 'plan') lines.push(...event.lines);
   });
-  const left = Number(/of ([\d.]+) s that are left/.exec(lines.at(-1)!)?.[1]);
+  const left = Number(/, ([\d.]+) s are left of/.exec(lines.at(-1)!)?.[1]);
   assert.ok(left < 70, lines.at(-1));
   assert.deepEqual(trained(whole).slice(0, 3), ['probe', 'consensus', 'round 1']);
   const { seconds, budgetMinutes, underWay } = record(out);
