@@ -70,6 +70,8 @@ export interface Metrics {
   readonly loss: number;
   /** Expected calibration error, 15 equal-width bins (Guo et al. 2017). */
   readonly ece: number;
+  /** What that is on average where confidences are honest, for so many images. Absent: not known. */
+  readonly eceByChance?: number | undefined;
   readonly perClass: Readonly<Record<string, ClassMetrics>>;
   /** confusion[truth][predicted]. */
   readonly confusion: readonly (readonly number[])[];

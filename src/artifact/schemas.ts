@@ -21,6 +21,7 @@ const evaluationSchema = v.looseObject({
   independent,
   loss: measured,
   ece: measured,
+  eceByChance: v.optional(number),
   accepted: v.optional(index),
   drawn: v.optional(v.looseObject({ top1: number, count: v.pipe(index, v.minValue(1)), independent })),
   refused: v.optional(index),

@@ -89,6 +89,11 @@ test('an accuracy stands with its interval, and a balanced one with its own', ()
     'accuracy 96.8% (89.1 to 99.1%), balanced accuracy 98.3% (72.4 to 99.9%), loss 0.1000, ' +
       'calibration error 2.0%, 63 images',
   );
+  // Of few images much of the calibration error is chance.
+  const [few] = describeMetrics({ ...metrics, ece: 0.123, eceByChance: 0.098 }, ['ants', 'bees']).split('\n');
+  assert.match(few!, /calibration error 12\.3% \(by chance alone 9\.8%\), 63 images$/);
+  const [many] = describeMetrics({ ...metrics, ece: 0.123, eceByChance: 0.012 }, ['ants', 'bees']).split('\n');
+  assert.match(many!, /calibration error 12\.3%, 63 images$/);
 });
 
 test('without a terminal, progress is a line now and then with rate and time left', async () => {

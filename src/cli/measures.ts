@@ -3,6 +3,7 @@ import {
   aboutChance,
   aboutImages,
   balancedText,
+  calibrationErrorText,
   confusions,
   hasAllClasses,
   notMeasured,
@@ -24,7 +25,7 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[], ref
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
   parts.push(
     `loss ${metrics.loss.toFixed(4)}`,
-    `calibration error ${percent(metrics.ece)}`,
+    `calibration error ${calibrationErrorText(metrics)}`,
     `${count(metrics.count)} images`,
   );
   const none =

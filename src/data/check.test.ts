@@ -35,6 +35,18 @@ test('what makes training impossible is refused by name', async (t) => {
     { 'train/a/1.png': 1, 'train/b/2.png': 2, 'val/b/copy.png': 2 },
     /class b in val but without a training image/,
   );
+  // A list whose labels are still to be filled in.
+  const root = await temporaryFolder(t);
+  await writeTree(root, {
+    'images/1.png': 1,
+    'images/2.png': 2,
+    'list.csv': 'path,label\nimages/1.png,\nimages/2.png,\n',
+  });
+  const check = checkDataset(await openDataset(join(root, 'list.csv')));
+  assert.throws(
+    () => assertTrainable(check),
+    refused('bad-data', /no class found.*; none of its 2 images has a label yet$/),
+  );
 });
 
 test('a class with very few labels beside another is named', async (t) => {

@@ -97,12 +97,18 @@ function classProblems(
   const { classes } = dataset;
   if (classes.length < 2) {
     const found = classes.length === 0 ? 'no class' : `only the class '${classes[0]!}'`;
+    const remarks =
+      classes.length > 0
+        ? []
+        : kept.length > 0
+          ? [`none of its ${counted(kept.length, 'image')} has a label yet`, ...dataset.notes]
+          : dataset.notes;
     errors.push({
       kind: 'too-few-classes',
       paths: [],
       message:
         `${dataset.path}: ${found} found; at least two are needed, each a folder (or a label of the manifest)` +
-        (classes.length === 0 && dataset.notes.length > 0 ? `; ${dataset.notes.join('; ')}` : ''),
+        remarks.map((remark) => `; ${remark}`).join(''),
     });
   }
   const counts = (split: Split): number[] => {

@@ -303,7 +303,7 @@ test('wrong paths are refused in one line', async (t) => {
     'text.tar': 'no tar'.repeat(200),
   });
   await refuses(openDataset(join(root, 'nothing')), 'not-found', /no such file/);
-  await refuses(openDataset(join(root, 'loose')), 'bad-data', /1 images are not in class folders/);
+  await refuses(openDataset(join(root, 'loose')), 'bad-data', /its 1 image is not in class folders/);
   await refuses(openDataset(join(root, 'empty')), 'bad-data', /no images found/);
   await refuses(openDataset(join(root, 'a.txt')), 'bad-data', /not a data set/);
   await refuses(openDataset(join(root, 'b.zip')), 'unsupported', /unpack it/);

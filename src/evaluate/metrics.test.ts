@@ -56,6 +56,27 @@ test('calibration error is |accuracy - confidence| and a fitted temperature lowe
   close(expectedCalibrationError(softmax(logits, 2, temperature), labels, 2), 0.6 - p, 1e-3);
 });
 
+test('the calibration error that so many images show by chance is that of honest confidences', () => {
+  const names = ['a', 'b'];
+  const random = new Random(3);
+  for (const count of [6, 12, 60, 1000]) {
+    const margins = Float32Array.from({ length: count }, () => 3 * random.uniform());
+    const logits = Float32Array.from({ length: 2 * count }, (_, i) => (i % 2 === 0 ? margins[i / 2]! : 0));
+    const sure = margins.map((margin) => 1 / (1 + Math.exp(-margin)));
+    // Labels as often right as they are said to be.
+    const trials = Array.from({ length: 400 }, () =>
+      measure(
+        logits,
+        Array.from(sure, (p) => (random.chance(p) ? 0 : 1)),
+        names,
+      ),
+    );
+    const mean = trials.reduce((sum, { ece }) => sum + ece, 0) / trials.length;
+    const { eceByChance } = trials[0]!;
+    assert.ok(Math.abs(eceByChance! / mean - 1) < 0.15, `${count} images: ${eceByChance} for ${mean}`);
+  }
+});
+
 /** Twenty images, all of which are right: [3, 0] for class 0, [0, 3] for class 1. */
 const right = (labels: ArrayLike<number>): Float32Array =>
   Float32Array.from(Array.from(labels).flatMap((label) => (label === 0 ? [3, 0] : [0, 3])));

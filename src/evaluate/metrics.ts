@@ -84,7 +84,9 @@ export function expectedCalibrationError(
 
 function createCalibrationTally(classes: number, bins = 15) {
   const confidence = new Float64Array(bins),
-    correct = new Float64Array(bins);
+    correct = new Float64Array(bins),
+    // Of how many are right, where confidences are honest.
+    variance = new Float64Array(bins);
   let count = 0;
   return {
     add(probabilities: Float32Array, labels: ArrayLike<number>): void {
@@ -94,13 +96,24 @@ function createCalibrationTally(classes: number, bins = 15) {
         const p = probabilities[i * classes + predicted]!;
         const bin = Math.min(bins - 1, Math.floor(p * bins));
         confidence[bin]! += p;
+        variance[bin]! += p * (1 - p);
         if (predicted === labels[i]) correct[bin]!++;
       }
     },
     error(): number {
       let error = 0;
       for (let bin = 0; bin < bins; bin++) error += Math.abs(correct[bin]! - confidence[bin]!);
-      return count === 0 ? 0 : error / count;
+      return share(error, count);
+    },
+    /**
+     * The mean error of so many images where confidences are honest: of each bin the mean absolute deviation of a sum
+     * of Bernoulli trials, that of the normal of its variance V, sqrt(2 V / pi), but never more than 2 V, that of the
+     * trials one by one.
+     */
+    byChance(): number {
+      let error = 0;
+      for (const v of variance) error += Math.min(Math.sqrt((2 * v) / Math.PI), 2 * v);
+      return share(error, count);
     },
   };
 }
@@ -155,6 +168,7 @@ export function createMetricsTally(names: readonly string[], temperature = 1): M
         count,
         loss: share(loss, count),
         ece: calibration.error(),
+        eceByChance: calibration.byChance(),
         perClass,
         confusion,
       };

@@ -123,6 +123,10 @@ export function aboutChance({
   return `It is ${besideChance(right, count, classes.length, 'of these')}.`;
 }
 
+/** The calibration error, and beside it what so few images show where confidences are honest, if that is much of it. */
+export const calibrationErrorText = ({ ece, eceByChance = 0 }: Pick<Metrics, 'ece' | 'eceByChance'>): string =>
+  percent(ece) + (eceByChance > ece / 3 ? ` (by chance alone ${percent(eceByChance)})` : '');
+
 const decisions = new Map([
   ['learn', 'which technique is kept'],
   ['self-train', 'which round is kept'],

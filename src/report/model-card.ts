@@ -7,6 +7,7 @@ import {
   aboutImages,
   alsoDecided,
   balancedText,
+  calibrationErrorText,
   confusions,
   hasAllClasses,
   measuredOn,
@@ -115,7 +116,7 @@ function describeTraining({ config, learned }: CardContents): string[] {
 
 function describeEvaluation({ config, evaluation }: CardContents): string[] {
   if (evaluation === undefined) return ['Not measured: no labelled image was held out.'];
-  const { top1, count, split, ece, classes, perClass, calibration } = evaluation,
+  const { top1, count, split, classes, perClass, calibration } = evaluation,
     interval = wilson(top1, independentOf(evaluation));
   const measured = classes
     .flatMap(
@@ -144,7 +145,7 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
     calibration === undefined
       ? 'Confidences are not calibrated.'
       : `Confidences are calibrated (temperature ${calibration.temperature.toFixed(2)}); calibration error ` +
-        `${percent(ece)}.`,
+        `${calibrationErrorText(evaluation)}.`,
   ];
 }
 

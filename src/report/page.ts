@@ -7,6 +7,7 @@ import {
   aboutChance,
   aboutImages,
   alsoDecided,
+  calibrationErrorText,
   measuredOn,
   reliability,
   notMeasured,
@@ -100,7 +101,7 @@ function headline({ config, seconds, evaluation, history, modelBytes, mistakes }
     if (drawn !== undefined) figures.push(accuracyFigure('Accuracy', drawn, ' drawn at random'));
     figures.push(accuracyFigure(drawn === undefined ? 'Accuracy' : 'On all of them', evaluation));
     if (evaluation.classes.length > 5) figures.push(['Among top 5', percent(evaluation.top5)]);
-    figures.push(['Loss', short(evaluation.loss)], ['Calibration error', percent(evaluation.ece)]);
+    figures.push(['Loss', short(evaluation.loss)], ['Calibration error', calibrationErrorText(evaluation)]);
   }
   if (history.epochs > 0) figures.push(['Epochs', String(history.epochs)]);
   if (seconds !== undefined) figures.push(['Time', duration(seconds)]);
@@ -151,7 +152,7 @@ const largestMatrix = 60;
 const leastPredictions = 20;
 
 function evaluated({ confused, recognised, mistakes, explained }: PageContents, evaluation: Evaluation): Section[] {
-  const { classes, confusion, predictions, ece } = evaluation;
+  const { classes, confusion, predictions } = evaluation;
   const matrix: readonly Block[] =
     classes.length > largestMatrix
       ? [
@@ -210,7 +211,7 @@ function evaluated({ confused, recognised, mistakes, explained }: PageContents, 
         bins,
         note:
           'Tenths of confidence; large dots are many images, bars are 95% intervals. Calibration error ' +
-          `${percent(ece)}.`,
+          `${calibrationErrorText(evaluation)}.`,
       },
     ]),
   ];
