@@ -87,8 +87,9 @@ export async function openDataset(place: string, options: OpenOptions = {}): Pro
     throw new PupilError(
       'bad-data',
       images > 0
-        ? `${path}: its ${counted(images, 'image')} ${images === 1 ? 'is' : 'are'} not in class folders; make one folder per class, ` +
-            `or give a manifest path,label${classes === undefined ? ' (images without labels: `unlabelled`)' : ''}`
+        ? `${path}: its ${counted(images, 'image')} ${images === 1 ? 'is' : 'are'} not in class folders; ` +
+            'make one folder per class, or give a manifest path,label' +
+            (classes === undefined ? ' (images without labels: `unlabelled`)' : '')
         : `${path}: no images found; make one folder per class`,
     );
   }
