@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
 import type { LadderFile, RunConfig } from '../../artifact/formats.js';
 import type { ErrorCode } from '../../errors.js';
@@ -286,35 +285,6 @@ test('what later rungs take is opened first, and what none reads is refused by w
   await assert.rejects(climb(data, { ...options, teachers: [join(at, 'none.onnx')], out: join(at, 'b') }), {
     code: 'not-found',
   });
-});
-
-test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {
-  const at = await temporaryFolder(t);
-  const { run: student } = await train(blobs({ train: 20, val: 10 }), { ...shared, epochs: 2, out: join(at, 'small') });
-  const encoder = (name: string): string =>
-    fileURLToPath(new URL(`../../../fixtures/encoders/${name}.onnx`, import.meta.url));
-  const { rungs: tried, test: tested } = await climb(blobs({ train: 20, test: 10 }, 150), {
-    model: encoder('resnet-map'),
-    normalize: 'imagenet',
-    // The smaller network has a teacher of Pupil's own beside this one.
-    teachers: [encoder('timm-vit')],
-    teacherNormalize: 'symmetric',
-    student,
-    labelsPerClass: 3,
-    studentEpochs: 1,
-    threads: 1,
-    workers: 0,
-    engine: 'ort',
-    out: join(at, 'run'),
-  });
-  const names = tried.map(({ name }) => name);
-  assert.deepEqual([...names.slice(0, 3), names.at(-1)], ['probe', 'consensus', 'round 1', 'distillation']);
-  for (const { selection, name } of tried) assert.equal(selection!.count, 6, name);
-  assert.ok(tried.at(-1)!.parameters! > 0);
-  assert.ok(tested!.top1 > 0);
-  // What the steps of the smaller network leave to its looks is what those of its own take.
-  const { besideSeconds, leastSeconds } = (await runFiles.plan.read(join(at, 'run')))!.rungs.at(-1)!;
-  assert.ok(besideSeconds! > 0 && besideSeconds! < leastSeconds!);
 });
 
 test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {
