@@ -58,20 +58,29 @@ const keptAs = (gained: Rung['gain']): string =>
   gained && gained.mean < 0 ? 'kept, worse within the interval' : 'kept';
 const notKept = (reason: string | undefined): string => (reason === undefined ? 'not kept' : `not kept (${reason})`);
 
-/** What each technique brought and at what cost. */
-export const rungTable = (rungs: readonly Rung[]): string =>
-  table([
-    ['technique', 'held-out accuracy', 'gain, points', reportedName(rungs), 'time', 'parameters', 'outcome'],
-    ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
-      name,
-      accuracy(selection),
-      gain(gained),
-      test ? percent(test.top1) : '',
-      seconds === undefined ? '' : duration(seconds),
-      parameters === undefined ? '' : parameters.toLocaleString('en-US'),
-      skipped ? `skipped: ${reason ?? ''}` : kept ? keptAs(gained) : notKept(reason),
-    ]),
-  ]);
+/**
+ * What each technique brought and at what cost, and below why those are not kept that are not. A column in which
+ * nothing stands is left out, and so is the number of parameters where all have the same.
+ */
+export function rungTable(rungs: readonly Rung[]): string {
+  const sizes = new Set(rungs.flatMap(({ parameters }) => parameters ?? []));
+  const columns: readonly (readonly [heading: string, cell: (rung: Rung) => string])[] = [
+    ['technique', ({ name }) => name],
+    ['held-out accuracy', ({ selection }) => accuracy(selection)],
+    ['gain, points', ({ gain: gained }) => gain(gained)],
+    [reportedName(rungs), ({ test }) => (test ? percent(test.top1) : '')],
+    ['time', ({ seconds }) => (seconds === undefined ? '' : duration(seconds))],
+    ['parameters', ({ parameters }) => (sizes.size > 1 ? (parameters?.toLocaleString('en-US') ?? '') : '')],
+    ['outcome', ({ kept, skipped }) => (skipped ? 'skipped' : kept ? 'kept' : 'not kept')],
+  ];
+  const shown = columns.filter(([, cell]) => rungs.some((rung) => cell(rung) !== ''));
+  const remarks = rungs.flatMap(({ name, gain: gained, kept, skipped, reason }) => {
+    const more = skipped ? `skipped: ${reason ?? ''}` : kept ? keptAs(gained) : notKept(reason);
+    return more === 'kept' || more === 'not kept' ? [] : [`${name}: ${more}\n`];
+  });
+  const rows = rungs.map((rung) => shown.map(([, cell]) => cell(rung)));
+  return table([shown.map(([heading]) => heading), ...rows]) + (remarks.length > 0 ? `\n${remarks.join('')}` : '');
+}
 
 /** What each technique brought over several seeds: means, with their 95% intervals. */
 export const seedsTable = ({ seeds, techniques }: SeedsFile): string =>
