@@ -264,13 +264,17 @@ test(
       ({ labels }) => labels.length === count,
     );
     for (let i = 0; i < count; i++) assert.equal(await timesMade(folder, `${i}.png`), 1, `${i}.png`);
-    // Where none are left the last one is at hand.
+    // Where none are left the last one keeps its label, until one goes back to it.
+    await page.keyboard.press('2');
+    await page.getByText('That was the last image.').waitFor();
+    await page.keyboard.press('ArrowLeft');
     await page.locator(`.cell.focused[data-place="${count - 1}"]`).waitFor();
     await page.keyboard.press('2');
-    await until(
+    const { labels } = await until(
       () => window.get<Labels>('/api/labels'),
-      ({ labels }) => labels.some(({ label }) => label === 'dog'),
+      (known) => known.labels.some(({ label }) => label === 'dog'),
     );
+    assert.equal(labels.filter(({ label }) => label === 'dog').length, 1);
   },
 );
 

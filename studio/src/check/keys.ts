@@ -1,5 +1,6 @@
 /** The keys of the check. */
 import { classOfKey } from '../label/view.ts';
+import { hearUndo, isInField } from '../parts/keys.ts';
 import { at, chosen, current, doAgain, keep, moveTo, relabel, remove, takeBack } from './state.ts';
 
 const runs: Readonly<Record<string, () => void>> = {
@@ -17,19 +18,11 @@ const runs: Readonly<Record<string, () => void>> = {
 };
 
 export function hearKey(event: KeyboardEvent): void {
-  const target = event.target instanceof Element ? event.target : document.body;
-  if (target.closest('input, select, textarea, dialog') !== null) return;
-  const isControl = event.ctrlKey || event.metaKey;
-  const letter = event.key.toLowerCase();
-  if (isControl && (letter === 'z' || letter === 'y')) {
-    if (letter === 'y' || event.shiftKey) doAgain();
-    else takeBack();
-    return event.preventDefault();
-  }
-  if (isControl || event.altKey) return;
+  if (isInField(event) || hearUndo(event, takeBack, doAgain)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isPair = current.value?.ids.length === 2;
   const name = classOfKey(event.key);
-  const run = runs[event.key.length === 1 ? letter : event.key];
+  const run = runs[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (isPair && (event.key === '1' || event.key === '2')) chosen.value = event.key === '1' ? 0 : 1;
   else if (name !== undefined && !isPair) relabel(name);
   else if (run !== undefined) run();

@@ -3,9 +3,9 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import type { CheckDecision, CheckQueues } from '../protocol.ts';
 import { redoStep, undoStep } from '../label/actions.ts';
 import { aside } from '../state/marks.ts';
-import { complain, say } from '../state/notices.ts';
+import { complain } from '../state/notices.ts';
 import { loadQueues, queues } from '../state/queues.ts';
-import { delivered, keep as keepIt, markEach } from '../state/steps.ts';
+import { delivered, keep as keepIt, markEach, sayDone } from '../state/steps.ts';
 
 export type Queue = CheckDecision['queue'];
 
@@ -105,7 +105,7 @@ export function keep(): void {
   if (question === undefined) return;
   keepIt(queue.value, subject(question));
   answer(question, delivered);
-  say('Kept as it is', { label: 'Undo', run: takeBack });
+  sayDone('Kept as it is', takeBack);
 }
 
 /** Takes the last step back, and asks again what it had answered. */
@@ -149,5 +149,5 @@ function change(question: Question, to: string | typeof aside): void {
     return;
   }
   answer(question, () => delivered().then(isDecided ? undefined : loadQueues));
-  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: takeBack });
+  sayDone(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', takeBack);
 }

@@ -5,7 +5,7 @@ import { alike, drawn, predictions, proposed } from '../state/assistant.ts';
 import { markOf } from '../state/labels.ts';
 import { wordFor, type Mark } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
-import { mark, markEach, redo, undo } from '../state/steps.ts';
+import { mark, markEach, redo, sayDone, undo } from '../state/steps.ts';
 import {
   advance,
   at,
@@ -25,11 +25,23 @@ import {
 /** Which dialog is open. */
 export const dialog = signal<'help' | 'classes' | 'edit' | null>(null);
 
+/** Asks for the class of the chosen images. */
+export function askClass(): void {
+  if (targets().length > 0) dialog.value = 'classes';
+  else sayNone();
+}
+
 /** Keeps proposals coming. */
 const refill = (): void => void (supply.value ?? proposed).more(false, isPast.value).catch(complain);
 
 /** Told whoever is faster than the next images. */
 export const comes = 'The next images are on their way.';
+
+/** Why no image gets what a person wants to give. */
+function sayNone(): void {
+  if (isComing.value) say(comes);
+  else if (isPast.value) say('That was the last image. Go back to it to change its label.');
+}
 
 /** Shows images that are drawn at random, to measure on more of them. */
 export function showDrawn(): void {
@@ -40,22 +52,25 @@ export function showDrawn(): void {
 /** Gives the chosen images a label, sets them aside, or (null) takes their label away. */
 export function give(to: Mark): void {
   const chosen = targets();
-  if (chosen.length === 0) return isComing.value ? say(comes) : undefined;
+  if (chosen.length === 0) return sayNone();
   const from = Math.max(0, ids.value.indexOf(chosen[0]!));
   const changed = mark(chosen, to);
   selectOnly([]);
   if (to !== null) advance(from);
-  if (chosen.length > 1) say(`${of(changed, 'image')}: ${wordFor(to)}`, { label: 'Undo', run: undoStep });
+  if (chosen.length > 1 && changed > 0) sayDone(`${of(changed, 'image')}: ${wordFor(to)}`, undoStep);
+  else if (changed === 0 && chosen.length > 1) say('Nothing changes: they have that label already.');
   refill();
 }
 
 /** Takes on what the model says of the chosen images. */
 export function accept(): void {
-  const wanted = targets().flatMap((id) => {
+  const chosen = targets();
+  if (chosen.length === 0) return sayNone();
+  const wanted = chosen.flatMap((id) => {
     const said = predictions.value.get(id);
     return said === undefined || markOf(id) !== null ? [] : [{ id, to: said.label }];
   });
-  if (wanted.length === 0) return say(isComing.value ? comes : 'The model has not said anything about this image yet.');
+  if (wanted.length === 0) return say('The model has not said anything about this image yet.');
   const from = ids.value.indexOf(wanted[0]!.id);
   markEach(wanted, 'accepted');
   selectOnly([]);
@@ -94,11 +109,14 @@ export const selectAll = (): void => selectOnly(ids.value);
 
 /** Moves the focus. Whoever moves on from the last proposal passes them over, and gets more. */
 export function step(by: number, isRange = false): void {
-  const isEnd = by > 0 && !isRange && at.value === ids.value.length - 1;
-  if (!isEnd || supply.value === undefined) return moveTo(at.value + by, isRange);
+  const from = isPast.value ? ids.value.length : at.value;
+  const isEnd = by > 0 && !isRange && from >= ids.value.length - 1;
+  if (!isEnd || supply.value === undefined) return moveTo(from + by, isRange);
   const before = ids.value.length;
   goPast();
   supply.value.more(true, true).then(() => {
-    if (ids.value.length === before) say('There are no other images without a label.');
+    if (ids.value.length > before) return;
+    moveTo(at.value);
+    say('There are no other images without a label.');
   }, complain);
 }

@@ -4,7 +4,7 @@ import { Cell } from './cell.tsx';
 import { takeKeyboard } from './keys.ts';
 import { band, click, open, press } from './drag.ts';
 import { layOut, margin, placesIn, positionOf } from './layout.ts';
-import { at, cellSize, columns, focused, ids, selection, supply } from './view.ts';
+import { at, cellSize, columns, focused, ids, isComing, isPast, selection, supply } from './view.ts';
 
 const pixels = (n: number): string => `${n}px`;
 
@@ -62,12 +62,12 @@ export function Grid() {
   return (
     <div
       ref={scroller}
-      class="grid"
+      class={isPast.value && !isComing.value ? 'grid past' : 'grid'}
       role="listbox"
       tabIndex={0}
       aria-label="Images"
       aria-multiselectable={true}
-      aria-activedescendant={id === undefined ? undefined : `image-${id}`}
+      aria-activedescendant={id === undefined || isPast.value ? undefined : `image-${id}`}
       onScroll={onScroll}
       onPointerDown={(event) => press(event, canvas.current!, layout)}
       onDragStart={(event) => event.preventDefault()}
@@ -92,7 +92,7 @@ export function Grid() {
             <Cell
               key={shown}
               {...{ id: shown, place: one, count: list.length, style }}
-              isFocused={one === place}
+              isFocused={one === place && !isPast.value}
               isSelected={selection.value.has(shown)}
             />
           );

@@ -1,7 +1,8 @@
 /** The keys of the labelling section: what help lists is what works. */
+import { isInField } from '../parts/keys.ts';
 import { complain, say } from '../state/notices.ts';
 import { aside } from '../state/marks.ts';
-import { accept, dialog, give, redoStep, selectAll, showAlike, step, undoStep } from './actions.ts';
+import { accept, askClass, dialog, give, redoStep, selectAll, showAlike, step, undoStep } from './actions.ts';
 import {
   at,
   cellSize,
@@ -60,7 +61,7 @@ export const keys: readonly Key[] = [
     shown: 'C',
     says: 'label with any class, or a new one',
     matches: plain('c', 'C'),
-    run: () => (dialog.value = 'classes'),
+    run: askClass,
   },
   { shown: 'A', says: 'accept what the model suggests', matches: plain('a', 'A'), run: accept },
   {
@@ -143,8 +144,8 @@ export function leaveKeyboard(event: MouseEvent): void {
 
 /** Hears keys wherever the focus is, but for fields and dialogs; buttons keep Enter and Space. */
 export function hearKey(event: KeyboardEvent): void {
+  if (isInField(event)) return;
   const target = event.target instanceof Element ? event.target : document.body;
-  if (target.closest('input, select, textarea, dialog') !== null) return;
   if ((event.key === 'Enter' || event.key === ' ') && target.closest('button, a, summary') !== null) return;
   const hasGrid = show.value.kind !== 'suggested';
   const key = keys.find(({ matches, isOfGrid }) => (hasGrid || isOfGrid !== true) && matches(event));

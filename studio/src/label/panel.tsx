@@ -6,7 +6,7 @@ import { changeClasses, classes, counts, setAside } from '../state/labels.ts';
 import { aside, classOf } from '../state/marks.ts';
 import { markOf } from '../state/labels.ts';
 import { complain } from '../state/notices.ts';
-import { dialog, give } from './actions.ts';
+import { askClass, dialog, give } from './actions.ts';
 import { hueOf } from './cell.tsx';
 import { Estimate } from './estimate.tsx';
 import { focusImages, leaveKeyboard } from './keys.ts';
@@ -68,7 +68,7 @@ export function Panel() {
       <section aria-label="Classes">
         <h2>
           {chosen > 0 ? `${count(chosen)} selected` : 'Classes'}
-          <button class="quiet" onClick={() => (dialog.value = 'classes')}>
+          <button class="quiet" onClick={askClass}>
             Label as… <kbd>C</kbd>
           </button>
         </h2>

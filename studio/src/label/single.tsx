@@ -11,7 +11,7 @@ import { pictureOf } from '../state/requests.ts';
 import { accept, step } from './actions.ts';
 import { takeKeyboard } from './keys.ts';
 import { Chip } from './cell.tsx';
-import { at, focused, ids, supply } from './view.ts';
+import { at, focused, ids, isPast, supply } from './view.ts';
 
 const reasons = {
   typical: 'Proposed because it is typical of images without labels.',
@@ -68,7 +68,12 @@ export function Single() {
         role="group"
         aria-label={`Image ${count(place + 1)} of ${count(list.length)}`}
       >
-        <button class="square" aria-label="Previous image" disabled={place === 0} onClick={() => step(-1)}>
+        <button
+          class="square"
+          aria-label="Previous image"
+          disabled={place === 0 && !isPast.value}
+          onClick={() => step(-1)}
+        >
           <Icon name="left" />
         </button>
         <img key={id} {...again} alt={nameOf(id)} />

@@ -5,8 +5,8 @@ import { Photo } from '../parts/photo.tsx';
 import { isTouch } from '../parts/touch.ts';
 import { proposed } from '../state/assistant.ts';
 import { classes } from '../state/labels.ts';
-import { complain, say } from '../state/notices.ts';
-import { markEach } from '../state/steps.ts';
+import { complain } from '../state/notices.ts';
+import { markEach, sayDone } from '../state/steps.ts';
 import { undoStep } from './actions.ts';
 import { hueOf } from './cell.tsx';
 import { moveAmong, useKeptFocus } from './suggested-focus.ts';
@@ -33,7 +33,7 @@ function acceptRow(name: string, row: readonly { readonly id: number }[]): void 
     accepted.map(({ id }) => ({ id, to: name })),
     'accepted',
   );
-  say(`${of(accepted.length, 'image')}: ${name}`, { label: 'Undo', run: undoStep });
+  sayDone(`${of(accepted.length, 'image')}: ${name}`, undoStep);
   void proposed.more().catch(complain);
 }
 

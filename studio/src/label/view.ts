@@ -51,10 +51,10 @@ export const ids = computed<readonly number[]>(() => {
 export const isLasting = computed(() => ['next', 'random', 'alike', 'all'].includes(shown.value.kind));
 
 const wantedAt = signal(0);
-/** Whether the focus has gone past the last image of those that are proposed. */
-export const isPast = computed(() => supply.value !== undefined && wantedAt.value >= ids.value.length);
-/** Whether the image that gets the focus is on its way: nothing is done to the one before it. */
-export const isComing = computed(() => isPast.value && supply.value!.isAsking.value);
+/** Whether the focus has gone past the last image, after this got its label: nothing is done to it a second time. */
+export const isPast = computed(() => isLasting.value && ids.value.length > 0 && wantedAt.value >= ids.value.length);
+/** Whether the image that gets the focus is on its way. */
+export const isComing = computed(() => isPast.value && supply.value?.isAsking.value === true);
 /** The place of the image that has the focus. */
 export const at = computed(() => Math.max(0, Math.min(wantedAt.value, ids.value.length - 1)));
 export const focused = computed(() => ids.value[at.value]);
@@ -81,7 +81,7 @@ export function targets(): readonly number[] {
   if (shown.value.kind === 'suggested') return ids.value.filter((id) => id === picked.value);
   const visible = ids.value.filter((id) => selection.value.has(id));
   if (visible.length > 0) return visible;
-  if (isComing.value) return [];
+  if (isPast.value) return [];
   return focused.value === undefined ? [] : [focused.value];
 }
 
@@ -117,17 +117,15 @@ export const selectOnly = (chosen: Iterable<number>): void => {
   selection.value = new Set(chosen);
 };
 
-/** Goes past the last image, to the first that is still to come, if there are more and more of them. */
-export function goPast(): void {
-  if (supply.value !== undefined) wantedAt.value = ids.value.length;
-}
+/** Goes past the last image: to the first that is still to come, if there are more and more of them. */
+export const goPast = (): void => void (wantedAt.value = ids.value.length);
 
-/** After one at `from` got its label: the focus goes to the next without one, or to the first that is still to come. */
+/** After one at `from` got its label: the focus goes to the next without one, or past the last. */
 export function advance(from: number): void {
   if (!isLasting.value) return moveTo(from);
   const next = ids.value.findIndex((id, i) => i > from && markOf(id) === null);
   moveTo(next >= 0 ? next : from + 1);
-  if (next < 0) goPast();
+  if (next < 0 && (supply.value !== undefined || from === ids.value.length - 1)) goPast();
 }
 
 /** The class of a number key. */

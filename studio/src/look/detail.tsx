@@ -1,17 +1,19 @@
 /** One image: what the model looked at, what it resembles, and its label. */
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { redoStep, undoStep } from '../label/actions.ts';
 import { Chip, hueOf } from '../label/cell.tsx';
 import { useAgain } from '../parts/again.ts';
+import { hearUndo, isInField } from '../parts/keys.ts';
 import { percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { FileName } from '../parts/file-name.tsx';
 import { nameOf } from '../state/folder.ts';
 import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
-import { complain, say } from '../state/notices.ts';
+import { complain } from '../state/notices.ts';
 import { pictureOf, returned } from '../state/requests.ts';
-import { mark } from '../state/steps.ts';
+import { mark, sayDone } from '../state/steps.ts';
 import { heatOf, isChosen, loadNearest, nearest, type HeldOutImage } from './state.ts';
 
 /** The class whose evidence is shown: what was predicted, or the label. */
@@ -62,11 +64,19 @@ function Evidence({ run, image }: { readonly run: string; readonly image: HeldOu
 }
 
 function relabel(id: number, name: string): void {
-  if (mark([id], name) > 0) say(`${nameOf(id)} is labelled ${name} now.`);
+  if (mark([id], name) > 0) sayDone(`${nameOf(id)} is labelled ${name} now.`, undoStep);
 }
+
+const hearKey = (event: KeyboardEvent): void => {
+  if (!isInField(event)) hearUndo(event, undoStep, redoStep);
+};
 
 export function Detail({ run, image }: { readonly run: string; readonly image: HeldOutImage }) {
   useEffect(() => void loadNearest(image.id).catch(complain), [image.id, returned.value]);
+  useEffect(() => {
+    document.addEventListener('keydown', hearKey);
+    return () => document.removeEventListener('keydown', hearKey);
+  }, []);
   const now = classOf(markOf(image.id));
   return (
     <section class="card detail" aria-label="Image">

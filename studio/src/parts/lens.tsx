@@ -16,8 +16,13 @@ interface Given {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export function Lens({ label, onStop, onVideo, children }: Given) {
-  const element = useRef<HTMLVideoElement>(null);
+  const element = useRef<HTMLVideoElement>(null),
+    stop = useRef<HTMLButtonElement>(null);
   const [failure, setFailure] = useState<string | null>(null);
+  // What was pressed to open it may be gone.
+  useEffect(() => {
+    if (document.activeElement === document.body) stop.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     const over = new AbortController();
     let stream: MediaStream | undefined;
@@ -46,7 +51,9 @@ export function Lens({ label, onStop, onVideo, children }: Given) {
       )}
       <p class="buttons">
         {children}
-        <button onClick={onStop}>Stop the camera</button>
+        <button ref={stop} onClick={onStop}>
+          Stop the camera
+        </button>
       </p>
     </div>
   );

@@ -8,7 +8,7 @@ export function Notices() {
       {notices.value.map(({ key, text, isError, action }) => (
         <div key={key} class={isError ? 'notice error' : 'notice'}>
           <p>{text}</p>
-          {action && (
+          {action && (action.isOpen?.() ?? true) && (
             <button
               class="quiet"
               onClick={() => {

@@ -6,8 +6,8 @@ export interface Notice {
   readonly key: number;
   readonly text: string;
   readonly isError: boolean;
-  /** What can be done about it. */
-  readonly action?: { readonly label: string; readonly run: () => void } | undefined;
+  /** What can be done about it, as long as it can be. */
+  readonly action?: { readonly label: string; readonly run: () => void; readonly isOpen?: () => boolean } | undefined;
 }
 
 export const notices = signal<readonly Notice[]>([]);

@@ -41,6 +41,12 @@ export const keep = (queue: Kept['queue'], id: number): void =>
     kept: { queue, id, label: classOf(markOf(id)), from: giverOf(id), isBack: false },
   });
 
+/** Says what the last step did. It can be undone there until another one comes. */
+export function sayDone(text: string, undoIt: () => void): void {
+  const step = undoable.value.at(-1);
+  say(text, { label: 'Undo', run: undoIt, isOpen: () => step !== undefined && undoable.value.at(-1) === step });
+}
+
 function begin(step: Step): void {
   undoable.value = [...undoable.value, step];
   redoable.value = [];

@@ -77,6 +77,7 @@ export function StartForm() {
   const isFirst = ({ rank }: OptionField): boolean => rank !== undefined;
   const submit = (event: Event): void => {
     event.preventDefault();
+    if (isStarting) return;
     setStarting(true);
     startRun(request)
       .then(({ name }) => say(`${name} was started with ${of(labelled.value, 'label')}.`), complain)
@@ -103,7 +104,7 @@ export function StartForm() {
       <Fields fields={fields.filter(isFirst)} />
       <More fields={fields.filter((field) => !isFirst(field))} />
       <footer>
-        <button class="primary" type="submit" disabled={isStarting || lack !== null}>
+        <button class="primary" type="submit" disabled={lack !== null} aria-disabled={isStarting}>
           {isStarting ? 'Starting…' : 'Start'}
         </button>
         <p class="note">

@@ -27,15 +27,17 @@ const leftIn = (left: number | undefined): string =>
 
 function Buttons({ run }: { readonly run: RunSummary }) {
   const { name, state } = run;
+  const [word, title] = isGoing(run) ? (['stop', 'Stop'] as const) : (['resume', 'Resume'] as const);
+  const tell = (): void => {
+    if (state !== 'stopping') attempt(() => tellRun(name, word));
+  };
   return (
     <p class="buttons">
-      {isGoing(run) && (
-        <button disabled={state === 'stopping'} onClick={() => attempt(() => tellRun(name, 'stop'))}>
-          Stop
+      {state !== 'finished' && (
+        // One button, and never disabled: it would lose the keyboard.
+        <button aria-disabled={state === 'stopping'} onClick={tell}>
+          {title}
         </button>
-      )}
-      {(state === 'stopped' || state === 'failed') && (
-        <button onClick={() => attempt(() => tellRun(name, 'resume'))}>Resume</button>
       )}
       {state === 'finished' && (
         <>
