@@ -6,7 +6,7 @@ import { openBrowser } from '../testing/browser.js';
 import { goTo, skipped } from '../testing/studio-page.js';
 import { serveStudio } from '../testing/studio-program.js';
 import { insects, model, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
-import type { RunDetail } from './protocol.js';
+import type { Labels, RunDetail } from './protocol.js';
 
 test(
   'a server that is killed in the middle of a training goes on with it; it is stopped and resumed from the page',
@@ -40,15 +40,29 @@ test(
     // Of what is trained for a fold alone no state is kept.
     await page.getByText('More options').click();
     await page.getByLabel('Folds', { exact: true }).fill('0');
-    // A word may stand instead of a number.
-    const rate = page.getByLabel('Learning rate', { exact: true });
-    for (const [typed, sent] of Object.entries({ 'auto': '"auto"', '0.005': '0.005' })) {
-      const asked = page.waitForRequest((request) => request.postData()?.includes(`"lr":${sent}`) === true);
-      await rate.fill(typed);
+    // A word may stand instead of a number; what is typed stays while the page hears of something else.
+    const rate = page.getByLabel('Learning rate', { exact: true }),
+      smoothing = page.getByLabel('Label smoothing', { exact: true });
+    const [first] = (await studio.window.get<Labels>('/api/labels')).labels;
+    const cases = [
+      [rate, 'auto', '"lr":"auto"'],
+      [rate, '0.005', '"lr":0.005'],
+      [smoothing, '0.05', '"labelSmoothing":0.05'],
+    ] as const;
+    for (const [field, typed, sent] of cases) {
+      const asked = page.waitForRequest((request) => request.postData()?.includes(sent) === true);
+      await field.fill('');
+      await field.pressSequentially(typed.slice(0, 3));
+      for (const [was, to, count] of [[first!.label, null, 15] as const, [null, first!.label, 16] as const]) {
+        await studio.window.post('/api/labels', [{ id: first!.id, was, to, source: 'person' }]);
+        await page.getByText(`On ${count} labels of`).waitFor();
+      }
+      await page.keyboard.type(typed.slice(3));
+      assert.equal(await field.inputValue(), typed);
       await page.keyboard.press('Tab');
       await asked;
+      await field.fill('');
     }
-    await rate.fill('');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await card.getByRole('button', { name: 'Stop' }).waitFor();
     const before = await epochs(2);

@@ -1,4 +1,5 @@
 /** One option of a form; left empty it has its usual value. */
+import { useState } from 'preact/hooks';
 import type { OptionField } from '../protocol.ts';
 
 export type Value = string | number | boolean;
@@ -33,30 +34,65 @@ function Control({ field, value, onChange, id }: Given & { readonly id: string }
           ))}
       </select>
     );
-  const text = (entered: string): void => {
-    if (entered === '') onChange(undefined);
-    else onChange(kind === 'number' && !Number.isNaN(Number(entered)) ? Number(entered) : entered);
-  };
-  const given = {
-    id,
-    'aria-describedby': described,
-    'placeholder': field.empty,
-    'value': value === undefined ? '' : String(value),
-    'onInput': ({ currentTarget }: { currentTarget: HTMLInputElement }) => text(currentTarget.value),
-  };
-  if (kind === 'text') return <input type="text" {...given} />;
-  if (choices.length === 0) return <input type="number" step="any" {...given} />;
-  // A number, or a word that stands instead of one: known when all of it is typed.
-  const { onInput: onChanged, ...others } = given;
+  const isWordOrNumber = kind === 'number' && choices.length > 0;
   return (
     <>
-      <input type="text" list={`${id}-words`} {...others} onChange={onChanged} />
-      <datalist id={`${id}-words`}>
-        {choices.map((word) => (
-          <option key={word} value={word} />
-        ))}
-      </datalist>
+      <Entry
+        id={id}
+        says={described}
+        type={kind === 'number' && !isWordOrNumber ? 'number' : 'text'}
+        words={isWordOrNumber ? `${id}-words` : undefined}
+        empty={field.empty}
+        value={value}
+        onChange={(entered) => {
+          if (entered === '') onChange(undefined);
+          else onChange(kind === 'number' && !Number.isNaN(Number(entered)) ? Number(entered) : entered);
+        }}
+      />
+      {isWordOrNumber && (
+        <datalist id={`${id}-words`}>
+          {choices.map((word) => (
+            <option key={word} value={word} />
+          ))}
+        </datalist>
+      )}
     </>
+  );
+}
+
+interface Typed {
+  readonly id: string;
+  readonly says: string;
+  readonly type: 'text' | 'number';
+  /** The list of words that may stand instead of a number. */
+  readonly words: string | undefined;
+  readonly empty: string | undefined;
+  readonly value: Value | undefined;
+  readonly onChange: (entered: string) => void;
+}
+
+/**
+ * What is typed stands as it is typed until the keyboard leaves: "0.0" is on its way to 0.05, and no 0. Of words, which
+ * are known when all of it is typed, nothing is told before.
+ */
+function Entry({ id, says, type, words, empty, value, onChange }: Typed) {
+  const [typed, setTyped] = useState<string>();
+  return (
+    <input
+      id={id}
+      type={type}
+      step={type === 'number' ? 'any' : undefined}
+      list={words}
+      aria-describedby={says}
+      placeholder={empty}
+      value={typed ?? (value === undefined ? '' : String(value))}
+      onInput={({ currentTarget }) => {
+        setTyped(currentTarget.value);
+        if (words === undefined) onChange(currentTarget.value);
+      }}
+      onChange={({ currentTarget }) => onChange(currentTarget.value)}
+      onBlur={() => setTyped(undefined)}
+    />
   );
 }
 
