@@ -115,6 +115,8 @@ export interface EvaluationFile extends Metrics {
 export interface LearnedFile {
   readonly labelled: readonly string[];
   readonly unlabelled: readonly string[];
+  /** Hashes of their pixels, as far as known: a PNG of a JPEG shows the same. Absent in older files. */
+  readonly pixels?: readonly string[] | undefined;
 }
 
 /** selection.json: what the model, or with folds its like, said of images it did not learn from. */

@@ -40,7 +40,11 @@ const evaluationSchema = v.looseObject({
 });
 
 /** learned.json */
-const learnedSchema = v.looseObject({ labelled: v.array(v.string()), unlabelled: v.array(v.string()) });
+const learnedSchema = v.looseObject({
+  labelled: v.array(v.string()),
+  unlabelled: v.array(v.string()),
+  pixels: v.optional(v.array(v.string())),
+});
 
 /** selection.json */
 const selectionSchema = v.looseObject({

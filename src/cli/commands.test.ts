@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { exportModel } from '../artifact/export.js';
+import { loadCodec } from '../image/decode.js';
 import { buildModel, resolveModel } from '../models/index.js';
 import { defaultModel } from '../models/default-model.js';
 import { parseHubSpec } from '../models/hub.js';
@@ -112,6 +113,23 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   assert.match(told.out, /^the model learned from all of these 12 images: on new ones expect less\n\naccuracy/);
   const fair = await pupil(['evaluate', run, data, '--split', 'val', '--json']);
   assert.equal((JSON.parse(fair.out) as { learned: number }).learned, 0);
+  // The pixels of two images that were learned from and of one that was not, in other files.
+  const copies = join(folder, 'copies'),
+    parts = join(folder, 'parts');
+  const sharp = await loadCodec();
+  for (const name of ['train/it\'s "one"/0', 'train/zwei\nünï/1', 'val/zwei\nünï/b'])
+    await writeTree(copies, {
+      [`${name}.webp`]: await sharp(join(data, `${name}.png`))
+        .webp({ lossless: true })
+        .toBuffer(),
+    });
+  const measureCopies = ['evaluate', run, copies, '--split', 'all', '--json'];
+  assert.equal((await pupil([...measureCopies, '--shard', '1/1', '--out', parts])).code, 0);
+  for (const args of [measureCopies, [...measureCopies, '--tta'], ['evaluate', '--merge', parts, '--json']]) {
+    const copied = await pupil(args);
+    assert.equal(copied.code, 0, copied.err);
+    assert.equal((JSON.parse(copied.out) as { learned: number }).learned, 2, args.join(' '));
+  }
   assert.equal(
     metrics.confusion.flat().reduce((a, b) => a + b, 0),
     12,

@@ -64,7 +64,7 @@ export interface PredictOptions {
 export interface Classifier<Picture = Image> extends AsyncDisposable {
   readonly labels: readonly string[];
   readonly preprocessing: Preprocessing;
-  /** Hashes of the images that it learned from, where its run folder tells. */
+  /** Hashes of the images that it learned from, of their bytes and of their pixels, where its run folder tells. */
   readonly learned?: ReadonlySet<string> | undefined;
   /** The `outlier` from which on a picture is none of these, where the model learned one. */
   readonly outlierThreshold?: number | undefined;

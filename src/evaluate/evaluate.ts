@@ -1,6 +1,8 @@
 import type { ImageResult, Metrics } from '../artifact/formats.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import { assertData, openDataset } from '../data/dataset.js';
+import { defaultCacheFolder } from '../data/disk-cache.js';
+import { createFingerprints, type Fingerprints } from '../data/fingerprints.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import { sharedGroups, type Dataset, type Sample, type Split, type Unreadable } from '../data/sample.js';
@@ -61,7 +63,7 @@ export async function evaluate(
   const dataset =
     typeof data === 'string' ? await openDataset(data, { classes: model.labels, skip: options.skip }) : data;
   const samples = chooseSplit(dataset, options.split);
-  const { samples: decoded, unreadable, ...outputs } = await outputsOf(model, samples, options);
+  const { samples: decoded, unreadable, learned, ...outputs } = await outputsOf(model, samples, options);
   if (decoded.length === 0)
     throw new PupilError(
       'bad-data',
@@ -69,12 +71,14 @@ export async function evaluate(
     );
   const unread = [...dataset.unreadable, ...unreadable];
   assertSkippable(unread, options);
-  return summarise(model, decoded, outputs, unread);
+  return { ...summarise(model, decoded, outputs, unread), learned: learned?.filter(Boolean).length };
 }
 
 interface Looked extends Outputs {
   /** Those that could be decoded. */
   readonly samples: readonly Sample[];
+  /** Of each whether the model learned from it, where its run folder tells. */
+  readonly learned?: readonly boolean[] | undefined;
   readonly unreadable: readonly Unreadable[];
 }
 
@@ -130,11 +134,20 @@ export async function evaluateSamples(
       onProgress: (done) => report(1, done / images.samples.length),
     });
     images.close();
-    return { ...outputs, samples: images.samples, unreadable: images.unreadable };
+    const learned = learnedAmong(images.samples, model, pool.fingerprints);
+    return { ...outputs, samples: images.samples, unreadable: images.unreadable, learned };
   } finally {
     await pool.close();
   }
 }
+
+/** Which samples a model learned from: the same file, or the same pixels in another (a PNG of a JPEG). */
+const learnedAmong = (
+  samples: readonly Sample[],
+  { learned }: Network,
+  prints: Pick<Fingerprints, 'get'>,
+): readonly boolean[] | undefined =>
+  learned && samples.map(({ hash }) => learned.has(hash) || learned.has(prints.get(hash)?.pixels ?? hash));
 
 /** The outputs for prepared images (or those of `subset`), in order. */
 export async function run(
@@ -182,7 +195,7 @@ export async function run(
  * Metrics and per-image results. Loss and calibration are those of the calibrated probabilities.
  */
 export function summarise(
-  model: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
+  model: Pick<Classifier, 'labels' | 'outlierThreshold'>,
   samples: readonly Sample[],
   { logits, probabilities, outlier }: Outputs,
   unreadable: readonly Unreadable[] = [],
@@ -195,11 +208,10 @@ export function summarise(
   );
   const metrics = withOrigins(measured, originsOf(samples, probabilities));
   const images = resultsOf(labels, samples, { logits, probabilities });
-  const { learned, outlierThreshold = Infinity } = model;
+  const { outlierThreshold = Infinity } = model;
   return {
     metrics,
     images,
-    learned: learned && samples.filter(({ hash }) => learned.has(hash)).length,
     refused: outlier?.filter((x) => x > outlierThreshold).length,
     unreadable,
   };
@@ -301,6 +313,8 @@ async function evaluateViews(model: Network, samples: readonly Sample[], { onPro
   const readable: Sample[] = [],
     rows: Outputs[] = [],
     failed: Unreadable[] = [];
+  const prints = createFingerprints(defaultCacheFolder());
+  if (model.learned) await prints.load(samples.map(({ hash }) => hash));
   for (const sample of samples) {
     try {
       rows.push(await viewsOf(model, await decodeSample(sample), sample.path));
@@ -315,6 +329,7 @@ async function evaluateViews(model: Network, samples: readonly Sample[], { onPro
   return {
     samples: readable,
     unreadable: failed,
+    learned: learnedAmong(readable, model, prints),
     logits: join((row) => row.logits),
     probabilities: join((row) => row.probabilities),
     outlier: rows[0]?.outlier && join((row) => row.outlier!),

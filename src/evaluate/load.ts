@@ -67,7 +67,7 @@ export async function loadNetwork(
   }
 }
 
-/** Hashes of the images that the model of a run learned from; `warn` is told where its run no longer knows. */
+/** Hashes of the images that the model of a run learned from, of their bytes and of their pixels; `warn` is told where its run no longer knows. */
 async function learnedBy(source: string, warn?: (message: string) => void): Promise<ReadonlySet<string> | undefined> {
   const folder = basename(source) === runFiles.model.name ? dirname(source) : source;
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
@@ -77,7 +77,7 @@ async function learnedBy(source: string, warn?: (message: string) => void): Prom
       `${folder} has no ${runFiles.learned.name}: whether its model learned from these images cannot be told, and on ` +
         'those it did accuracy is higher than on new ones',
     );
-  return file && new Set([...file.labelled, ...file.unlabelled]);
+  return file && new Set([...file.labelled, ...file.unlabelled, ...(file.pixels ?? [])]);
 }
 
 /** The deployed form of a model, its weights in place as constants. */

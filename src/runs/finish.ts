@@ -89,9 +89,13 @@ function alikeOf({ alike, dataset }: RunImages): AlikeFile {
 }
 
 /** Images that were held out for folds have been learned in the end. */
-function learnedFrom({ split, unlabelled }: RunImages): LearnedFile {
+function learnedFrom({ split, unlabelled, evaluation }: RunImages): LearnedFile {
+  const { fingerprints } = evaluation.pool;
   const hashes = (samples: readonly Sample[]): string[] => samples.map(({ hash }) => hash);
-  return { labelled: hashes(split.train), unlabelled: unlabelled.length > 0 ? hashes(split.unlabelled) : [] };
+  const labelled = hashes(split.train),
+    others = unlabelled.length > 0 ? hashes(split.unlabelled) : [];
+  const pixels = [...labelled, ...others].flatMap((hash) => fingerprints.get(hash)?.pixels ?? []);
+  return { labelled, unlabelled: others, pixels };
 }
 
 async function calibrate(

@@ -151,13 +151,13 @@ function* namesOf(samples: readonly Sample[]): Generator<{ readonly name: string
 }
 
 function rowOf(
-  { labels, learned, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
-  { images, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
+  { labels, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'outlierThreshold'>,
+  { images, learned, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
   sample: Sample,
   { i, group }: { readonly i: number; readonly group: string | undefined },
 ): PartRow {
   const { predicted, confidence } = images[i]!;
-  const { path, label, hash, drawn } = sample;
+  const { path, label, drawn } = sample;
   return {
     path,
     label: labels[label]!,
@@ -165,7 +165,7 @@ function rowOf(
     predicted,
     confidence,
     probabilities: bytesOf(probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
-    learned: learned?.has(hash),
+    learned: learned?.[i],
     refused: outlier === undefined ? null : outlier[i]! > outlierThreshold,
     accepted: !isFair(sample),
     drawn: drawn === true,
