@@ -114,3 +114,16 @@ export const writeFileAtomically = (path: string, contents: string | Uint8Array)
  */
 export const writeCacheFile = (path: string, bytes: Uint8Array): Promise<void> =>
   replace(path, (handle) => handle.writeFile(bytes), false);
+
+/**
+ * Makes files that belong together and were not there before: where it fails none of them is left, so that the same
+ * command can be given again.
+ */
+export async function allOrNone<T>(files: readonly (string | undefined)[], make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    for (const file of files) if (file !== undefined) await rm(file, { force: true }).catch(() => undefined);
+    throw error;
+  }
+}

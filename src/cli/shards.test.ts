@@ -157,6 +157,17 @@ test('predict in shards is predict in one', async (t) => {
   assert.deepEqual([merged['counts'], merged['skipped']], [whole['counts'], whole['skipped']]);
   for (const kind of ['json', 'csv'])
     assert.ok(readFileSync(at(`all.${kind}`)).equals(readFileSync(at(`one.${kind}`))), `${kind}: the same bytes`);
+  // Where one of the files cannot be written, the other is not left either: the same command can be given again.
+  for (const told of [[model, at('camera')], ['--merge', at('parts')]])
+    for (const places of [
+      [at('half.json'), at('one.csv/inside.csv')],
+      [at('one.csv/inside.json'), at('half.csv')],
+    ] as const) {
+      const failed = await pupil('predict', ...told, '--out', places[0], '--csv', places[1]);
+      assert.equal(failed.code, 2, failed.err);
+      assert.match(failed.err, /one\.csv/);
+      assert.deepEqual([existsSync(at('half.json')), existsSync(at('half.csv'))], [false, false]);
+    }
 });
 
 for (const more of [[], ['--tta']]) {

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import type { Alike } from '../../data/alike.js';
 import type { Pool } from '../../data/pool.js';
 import type { Dataset } from '../../data/sample.js';
+import { allOrNone } from '../../artifact/files.js';
 import { refuseAmongImages } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
 import type { LabelErrors } from '../../jobs/label-errors.js';
@@ -52,22 +53,26 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       // First: the images that the model looks at are not decoded again.
       const doubted =
         asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, { pool, terminal });
-      let isShown = false;
-      const inspection = await inspectImages(dataset, pool, (done, total) => {
-        if (!isShown) progress.phase('decoding', total, 'images');
-        isShown = true;
-        progress.update(done);
-      }).finally(() => progress.end());
-      const description = describeDataset(dataset, inspection);
-      const pairs = out === undefined ? undefined : await drawAlike(join(out, nearDuplicates), inspection.alike, pool);
-      const text = (): string =>
-        formatDescription(description, { all })
-          .map((line) => `${printable(line)}\n`)
-          .join('') +
-        (pairs === undefined ? '' : `\nnear duplicates side by side: ${printable(pairs)}\n`) +
-        (doubted ? describe(doubted, all) : '');
-      const result = { ...description, labelErrors: doubted, nearDuplicates: pairs };
-      await present({ result, text, name: 'doctor' }, { json, out }, terminal);
+      const description = await allOrNone([doubted?.sheet], async () => {
+        let isShown = false;
+        const inspection = await inspectImages(dataset, pool, (done, total) => {
+          if (!isShown) progress.phase('decoding', total, 'images');
+          isShown = true;
+          progress.update(done);
+        }).finally(() => progress.end());
+        const found = describeDataset(dataset, inspection);
+        const pairs =
+          out === undefined ? undefined : await drawAlike(join(out, nearDuplicates), inspection.alike, pool);
+        const text = (): string =>
+          formatDescription(found, { all })
+            .map((line) => `${printable(line)}\n`)
+            .join('') +
+          (pairs === undefined ? '' : `\nnear duplicates side by side: ${printable(pairs)}\n`) +
+          (doubted ? describe(doubted, all) : '');
+        const result = { ...found, labelErrors: doubted, nearDuplicates: pairs };
+        await present({ result, text, name: 'doctor' }, { json, out }, terminal);
+        return found;
+      });
       assertTrainable(description);
     } finally {
       await pool.close();

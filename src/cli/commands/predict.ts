@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { createLabelCounts, csvRow, csvTitles, inJson, noneLabel } from '../../evaluate/prediction-table.js';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
-import { writeFileAtomically } from '../../artifact/files.js';
+import { allOrNone, writeFileAtomically } from '../../artifact/files.js';
 import { inForm } from '../../artifact/json-result.js';
 import { PupilError } from '../../errors.js';
 import type { PathPrediction } from '../../evaluate/predict-files.js';
@@ -50,8 +50,10 @@ export const predict = command('predict', 'Classify images.', {
       });
       warnUnreadable(unreadable, terminal);
       const result = { predictions: predictions.map(inJson), counts: countsOf(predictions), skipped: unreadable };
-      if (csv !== undefined) await writeFileAtomically(csv, csvOf(predictions, dirname(csv)));
-      if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(inForm(result), null, 2)}\n`);
+      await allOrNone([csv, out], async () => {
+        if (csv !== undefined) await writeFileAtomically(csv, csvOf(predictions, dirname(csv)));
+        if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(inForm(result), null, 2)}\n`);
+      });
       conclude(result, () => describe(predictions, top), json, terminal);
     } finally {
       await model.close();

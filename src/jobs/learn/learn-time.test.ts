@@ -80,10 +80,14 @@ test('a consensus that has its features when the time is up is finished, one tha
   }
 });
 
-test('a run that goes on and has nothing left to train says so', async (t) => {
+test('a run that goes on and has nothing left to train says so, and its record stays as it was', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const data = blobs({ train: 20, val: 8 });
+  const record = async (): Promise<unknown> => ({ ...(await runFiles.ladder.read(out)), seconds: 0 });
   await climb(data, { ...shared, epochs: 1, rungs: ['supervised'], out });
+  const before = await record();
+  await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.deepEqual(await record(), before);
   const { notes } = await climb(data, { resume: out, minutes: 1, threads: 1, workers: 0 });
   assert.match(notes.at(-1)!, /^nothing is left to train: each technique of the plan was tried before/);
 });

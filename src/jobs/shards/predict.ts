@@ -1,7 +1,7 @@
 /** `predict` as an array job: what a shard does, and what becomes of the parts. */
 import { dirname, resolve } from 'node:path';
 import { placeFrom, spreadsheet, spreadsheetStart } from '../../artifact/csv.js';
-import { replaceFile } from '../../artifact/files.js';
+import { allOrNone, replaceFile } from '../../artifact/files.js';
 import { refuseExistingFile } from '../../artifact/free.js';
 import { writeJsonList } from '../../artifact/json-list.js';
 import { inForm } from '../../artifact/json-result.js';
@@ -168,9 +168,11 @@ export const mergePredictions = (
       const parts = await openParts(folder, command);
       try {
         yield* warnOfEngines(parts.headers);
-        const merged = await gather(parts, out, signal);
-        if (csv !== undefined) await writeTable(parts, csv, signal);
-        return merged;
+        return await allOrNone([out, csv], async () => {
+          const merged = await gather(parts, out, signal);
+          if (csv !== undefined) await writeTable(parts, csv, signal);
+          return merged;
+        });
       } finally {
         await parts.close();
       }

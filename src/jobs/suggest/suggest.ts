@@ -2,6 +2,7 @@
  * Which images to label next: those that stand for many others and, once there are labels, of which
  * a model is unsure (`techniques/suggestions.ts`).
  */
+import { allOrNone } from '../../artifact/files.js';
 import { refuseAmongImages, refuseExistingFile } from '../../artifact/free.js';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -87,8 +88,10 @@ async function* suggestNext(
     yield* warnUnreadable(unreadable);
     const images = yield* choose(looker.engine, opened, seen, { count, source, signal });
     const chosen = images.map(({ image }) => image);
-    await writeManifest(file, chosen, opened.given, opened.classes);
-    await writeSheet(sheetOf(file), images, looker.pool);
+    await allOrNone([file, sheetOf(file)], async () => {
+      await writeManifest(file, chosen, opened.given, opened.classes);
+      await writeSheet(sheetOf(file), images, looker.pool);
+    });
     return {
       file,
       sheet: sheetOf(file),
