@@ -158,7 +158,10 @@ test('predict in shards is predict in one', async (t) => {
   for (const kind of ['json', 'csv'])
     assert.ok(readFileSync(at(`all.${kind}`)).equals(readFileSync(at(`one.${kind}`))), `${kind}: the same bytes`);
   // Where one of the files cannot be written, the other is not left either: the same command can be given again.
-  for (const told of [[model, at('camera')], ['--merge', at('parts')]])
+  for (const told of [
+    [model, at('camera')],
+    ['--merge', at('parts')],
+  ])
     for (const places of [
       [at('half.json'), at('one.csv/inside.csv')],
       [at('one.csv/inside.json'), at('half.csv')],

@@ -133,10 +133,11 @@ async function* keepBest(
   const without = leftOutWithout(work.situation);
   if (isUnused(work, climber)) yield* climber.stop(unused(climber.clock.left(), climber.rungs));
   else if (without !== undefined) yield* climber.stop(without);
-  // Said to who asked, not written down: the run stays as it was. Of one that was killed on its way here there is
-  // nothing to say.
+  // Of a run that was killed on its way here there is nothing to say.
   if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
-    yield { type: 'note', message: nothingLeft };
+    yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit', {
+      isRecorded: false,
+    });
   const { result, selection } = best.stage;
   yield* warnOfChance(best, work);
   yield* warnOfSize(best, work);
@@ -153,8 +154,6 @@ async function* keepBest(
     seconds: climber.clock.used(),
   };
 }
-
-const nothingLeft = 'nothing is left to train: each technique of the plan was tried before, or does not fit';
 
 /** The share of the time from which on it is said why it is not used. */
 const noticed = 0.1;

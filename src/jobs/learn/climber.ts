@@ -85,8 +85,8 @@ export interface Climber {
   ): AsyncGenerator<LearnEvent, undefined, undefined>;
   /** Whether anything was trained in this session. */
   hasWorked(): boolean;
-  /** Says why nothing more is tried, unless that was said. */
-  stop(reason: string): AsyncGenerator<LearnEvent, undefined, undefined>;
+  /** Says why nothing more is tried, unless that was said, and records it unless the record is to stay as it was. */
+  stop(reason: string, how?: { readonly isRecorded?: boolean }): AsyncGenerator<LearnEvent, undefined, undefined>;
   readonly rungs: readonly Rung[];
   /** Writes what has been tried, and the time that was used. */
   record(): Promise<void>;
@@ -131,10 +131,12 @@ export function createClimber(work: Climb): Climber {
     beside: () => beside,
     hasWorked: () => hasWorked,
     skip,
-    async *stop(reason) {
+    async *stop(reason, { isRecorded = true } = {}) {
       if (stopped !== undefined) return undefined;
-      stopped = reason;
-      await record();
+      if (isRecorded) {
+        stopped = reason;
+        await record();
+      }
       yield { type: 'note', message: reason };
       return undefined;
     },
