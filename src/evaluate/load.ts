@@ -67,7 +67,10 @@ export async function loadNetwork(
   }
 }
 
-/** Hashes of the images that the model of a run learned from, of their bytes and of their pixels; `warn` is told where its run no longer knows. */
+/**
+ * Hashes of the images that the model of a run learned from, of their bytes and of their pixels; `warn` is told where
+ * its run no longer knows.
+ */
 async function learnedBy(source: string, warn?: (message: string) => void): Promise<ReadonlySet<string> | undefined> {
   const folder = basename(source) === runFiles.model.name ? dirname(source) : source;
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;

@@ -133,10 +133,8 @@ export function createClimber(work: Climb): Climber {
     skip,
     async *stop(reason, { isRecorded = true } = {}) {
       if (stopped !== undefined) return undefined;
-      if (isRecorded) {
-        stopped = reason;
-        await record();
-      }
+      if (isRecorded) stopped = reason;
+      await record();
       yield { type: 'note', message: reason };
       return undefined;
     },
