@@ -10,11 +10,12 @@ import { buildModel } from '../models/index.js';
 import { loadModel } from '../evaluate/load.js';
 import { Random } from '../random.js';
 import { float32 } from '../tensor.js';
-import { softwareGpu } from '../testing/browser.js';
+import { openBrowser, softwareGpu } from '../testing/browser.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, openStudio, type Window } from '../testing/studio-client.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
+import { serveStudio } from '../testing/studio-program.js';
 import type { Failure, Prediction, TakeAway } from './protocol.js';
 
 /** A folder with a finished run, whose model says of half of the images that they are of no class. */
@@ -123,6 +124,44 @@ test('a model is tried in the browser, with the answers of Node', { skip: skippe
   assert.deepEqual(asked, [], 'no image was sent');
   await assertAccessible(page, 'Try');
 });
+
+test(
+  'what a section could not show while the studio was down it shows when it is there again',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const images = await Promise.all([1, 2].map((seed) => noisePng(seed)));
+    const folder = await withRun(t, images);
+    await writeFile(join(folder, '.pupil/runs/train-1/report.html'), '<p>All about train-1</p>');
+    const model = 'hf:pupil-tests/no-such-model';
+    const context = await (await openBrowser(t)).newContext();
+    const page = await context.newPage();
+    let studio = await serveStudio(t, folder, model);
+    await page.goto(studio.address);
+    await page.getByRole('heading', { name: 'noise' }).waitFor();
+    await studio.kill();
+    await page.getByText('The studio does not answer.').first().waitFor();
+    await goTo(page, 'Augment');
+    await page.locator('.augmented .failure', { hasText: 'The studio does not answer.' }).waitFor();
+    await goTo(page, 'Try');
+    const buffer = Buffer.from(images[0]!);
+    await page.getByLabel('Choose images').setInputFiles([{ name: 'one.png', mimeType: 'image/png', buffer }]);
+    await page.locator('.tried .failure', { hasText: 'The studio does not answer.' }).waitFor();
+    await goTo(page, 'Look');
+    await page.getByRole('button', { name: 'Report', exact: true }).click();
+    await page.locator('iframe').waitFor();
+
+    studio = await serveStudio(t, folder, model);
+    const other = await context.newPage();
+    await other.goto(studio.address);
+    await page.frameLocator('iframe').getByText('All about train-1').waitFor();
+    await goTo(page, 'Try');
+    await page.locator('.tried .verdict').waitFor();
+    await page.getByText('The model runs in this browser').waitFor();
+    await goTo(page, 'Augment');
+    await page.locator('.augmented .failure').waitFor({ state: 'detached' });
+    await page.locator('.augmented canvas').first().waitFor();
+  },
+);
 
 test('on a GPU the answers are those of Node, too', { skip: skipped, timeout: 180_000 }, async (t) => {
   const images = await Promise.all([1, 2].map((seed) => noisePng(seed)));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -98,6 +98,24 @@ test('a training that waited when the studio was killed goes on with the labels 
       .trim()
       .split('\n').length - 1;
   assert.deepEqual(['train-3', 'train-5'].map(rowsOf), [12, 8]);
+});
+
+test('a training that cannot be written down is refused, and waits for nothing', async (t) => {
+  const folder = await temporaryFolder(t);
+  const names = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? `cat/${i}.png` : `dog/${i}.png`));
+  // Where a file of the studio would be stands a folder: it cannot be written.
+  await writeTree(folder, { ...Object.fromEntries(names.map((name, i) => [name, i])), '.pupil/going.json/in.txt': '' });
+  const { window, ready } = await openStudio(t, { folder, model: 'hf:nobody/nothing-here' });
+  await ready;
+  const asked = { command: 'train', options: { mode: 'scratch', epochs: 1, size: 32, folds: 0 } };
+  const start = () => window.post<Partial<Failure>>('/api/runs', asked);
+  const { status, value } = await start();
+  assert.equal(status, 500);
+  assert.match(value.error!.message, /going\.json/);
+  assert.deepEqual(await window.get<RunSummary[]>('/api/runs'), []);
+  await rm(join(folder, '.pupil/going.json'), { recursive: true });
+  assert.equal((await start()).status, 200);
+  assert.equal((await stateOf(window, 'finished')).message, undefined);
 });
 
 test('a folder that is gone is not made anew by what is written to it', async (t) => {

@@ -201,8 +201,7 @@ class FolderRuns implements Runs {
       run.state = 'stopping';
       run.process.send('stop');
     }
-    await this.#remember();
-    this.#tell(name);
+    await this.#remember().finally(() => this.#tell(name));
     return this.#summary(name);
   }
 
@@ -324,10 +323,22 @@ class FolderRuns implements Runs {
   }
 
   async #enqueue(name: string, request: ChildRequest, asked?: RunRequest): Promise<RunSummary> {
-    const course = new Course(seconds());
+    const course = new Course(seconds()),
+      before = this.#live.get(name);
     this.#live.set(name, { request, asked, state: 'waiting', course, notes: [], curve: [] });
     this.#queue.push(name);
-    await this.#remember();
+    try {
+      await this.#remember();
+    } catch (error) {
+      const place = this.#queue.indexOf(name);
+      if (place >= 0) {
+        // Whoever is told that it cannot be started does not find it waiting.
+        this.#queue.splice(place, 1);
+        if (before === undefined) this.#live.delete(name);
+        else this.#live.set(name, before);
+        throw error;
+      }
+    }
     this.#pump();
     return this.#summary(name);
   }

@@ -1,6 +1,7 @@
 /** Asks the worker for sheets: one at a time, and of those that wait the latest alone. */
 import { batch, signal } from '@preact/signals';
-import { messageOf, pictureOf } from '../state/requests.ts';
+import { connection } from '../state/events.ts';
+import { getFile, messageOf, pictureOf, unreachable } from '../state/requests.ts';
 import type { Asked, AskedImage, Drawn, Request, Response } from './asked.ts';
 
 /** What is shown; null as long as nothing was drawn. */
@@ -20,11 +21,7 @@ export interface Wanted {
   readonly classes: readonly string[];
 }
 
-const fileOf = async (id: number): Promise<Blob> => {
-  const response = await fetch(pictureOf(id));
-  if (!response.ok) throw new Error('An image cannot be read any more.');
-  return response.blob();
-};
+const fileOf = (id: number): Promise<Blob> => getFile(pictureOf(id), 'An image cannot be read any more.');
 
 function open(): Worker {
   sent = new Set();
@@ -34,7 +31,9 @@ function open(): Worker {
   });
   opened.addEventListener('error', ({ message }) => {
     worker = undefined;
-    end({ failed: message || 'The sheet cannot be drawn in this browser.' });
+    // Its script may be what could not be had.
+    const why = connection.value === 'lost' ? unreachable : 'The sheet cannot be drawn in this browser.';
+    end({ failed: message || why });
   });
   return opened;
 }

@@ -4,6 +4,7 @@ import { route } from '../route.ts';
 import { images as allImages, nameOf, present } from '../state/folder.ts';
 import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
+import { returned } from '../state/requests.ts';
 import { draw } from './artist.ts';
 import type { Asked, AskedImage } from './asked.ts';
 import { graded, policyText, type PolicySettings } from './policies.ts';
@@ -80,8 +81,9 @@ export const asked = computed<Asked>(() => {
   return { kind: 'policy', policy: policyText(settings), size, seed, flip, erase, count, ...mixing };
 });
 
-/** Draws anew whatever changes, as long as the section is open. */
+/** Draws anew whatever changes, as long as the section is open, and when the studio is there again. */
 effect(() => {
+  void returned.value;
   if (route.value.section !== 'augment' || allImages.value.length === 0 || chosen.value.length === 0) return;
   const images = chosen.value.map((id): AskedImage => {
     const label = labelOf(id);

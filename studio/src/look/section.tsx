@@ -1,6 +1,7 @@
 /** A run from inside: which images it got wrong and why, and its report. */
 import { RunSelect } from '../parts/run-select.tsx';
 import { addressOf } from '../route.ts';
+import { returned } from '../state/requests.ts';
 import { fileOf } from '../state/runs.ts';
 import { chosenRun } from '../try/state.ts';
 import { Images } from './images.tsx';
@@ -50,7 +51,7 @@ export function LookSection() {
       {view.value === 'images' ? (
         <Images run={run} />
       ) : (
-        <iframe key={run} src={fileOf(run, 'report.html')} title={`Report of ${run}`} />
+        <iframe key={`${run} ${returned.value}`} src={fileOf(run, 'report.html')} title={`Report of ${run}`} />
       )}
     </div>
   );

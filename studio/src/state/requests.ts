@@ -29,7 +29,8 @@ export class Refused extends Error {
 /** How often the server was there again after it had been gone, or could not write: what failed may be asked again. */
 export const returned = signal(0);
 
-const unreachable = 'The studio does not answer. Is it still running?';
+/** Told where nobody answers. */
+export const unreachable = 'The studio does not answer. Is it still running?';
 
 /** The folder that this window shows; the server refuses what is meant for another one. */
 let meant: string | undefined;
@@ -60,6 +61,17 @@ async function read<T>(response: Response, others: readonly number[] = []): Prom
 export const get = async <T>(path: string): Promise<T> => read<T>(await send(path));
 /** Of whatever folder is open. */
 export const getOfAny = async <T>(path: string): Promise<T> => read<T>(await send(path, {}, true));
+
+/** The bytes of a file of the studio, by its address. Throws `Refused`. */
+export async function getFile(address: string, missing: string): Promise<Blob> {
+  const response = await fetch(address).catch(() => {
+    throw new Refused(0, unreachable);
+  });
+  if (!response.ok) throw new Refused(response.status, missing);
+  return response.blob().catch(() => {
+    throw new Refused(0, unreachable);
+  });
+}
 
 const json = { 'Content-Type': 'application/json' };
 

@@ -48,16 +48,19 @@ const askServer = (run: string, image: Blob): Promise<Prediction> =>
 
 /** What the model of a run says of an image. */
 export async function predict(run: string, image: Blob): Promise<Prediction> {
+  let why: string | null = null;
   if (obstacle.value === null) {
     const result = await askWorker(run, image).catch((error: unknown) => ({ failed: messageOf(error), isModel: true }));
     if (!('failed' in result)) {
       place.value = result.provider;
       return result;
     }
-    if (result.isModel) obstacle.value = result.failed;
+    if (result.isModel) why = result.failed;
   }
   // Also what this browser cannot decode, such as HEIC.
   const said = await askServer(run, image);
+  // Where the studio does not answer either, the model could not be had.
+  obstacle.value ??= why;
   place.value = 'server';
   return said;
 }

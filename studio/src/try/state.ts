@@ -1,11 +1,11 @@
 /** Images that a model is tried on, and what it says of each. */
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import type { Prediction } from '../protocol.ts';
 import { route } from '../route.ts';
 import { of } from '../parts/numbers.ts';
 import { isImageFile } from '../parts/dropped.ts';
 import { complain, say } from '../state/notices.ts';
-import { messageOf } from '../state/requests.ts';
+import { messageOf, Refused, returned } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
 import { predict } from './model.ts';
 
@@ -14,7 +14,13 @@ export interface Tried {
   readonly name: string;
   /** The address of the picture in this window. */
   readonly picture: string;
-  readonly said: Prediction | { readonly failed: string } | null;
+  readonly said: Prediction | Failed | null;
+}
+
+interface Failed {
+  readonly failed: string;
+  /** Where the studio did not answer: asks again. */
+  readonly again?: (() => void) | undefined;
 }
 
 export const finished = computed(() => runs.value.filter(({ state }) => state === 'finished'));
@@ -42,9 +48,24 @@ async function tryOne(run: string, image: File): Promise<void> {
   const all = [one, ...tried.value];
   for (const { picture } of all.slice(most)) URL.revokeObjectURL(picture);
   tried.value = all.slice(0, most);
-  const said = await predict(run, image).catch((error: unknown) => ({ failed: messageOf(error) }));
-  tried.value = tried.value.map((other) => (other.key === one.key ? { ...one, said } : other));
+  const show = (said: Tried['said']): void => {
+    tried.value = tried.value.map((other) => (other.key === one.key ? { ...one, said } : other));
+  };
+  const ask = async (): Promise<void> => {
+    show(null);
+    const fail = (error: unknown): Failed => {
+      const again = error instanceof Refused && error.isPassing ? () => void ask() : undefined;
+      return { failed: messageOf(error), again };
+    };
+    show(await predict(run, image).catch(fail));
+  };
+  await ask();
 }
+
+effect(() => {
+  if (returned.value === 0) return;
+  for (const { said } of tried.peek()) if (said !== null && 'failed' in said) said.again?.();
+});
 
 export function clear(): void {
   for (const { picture } of tried.value) URL.revokeObjectURL(picture);
