@@ -51,7 +51,8 @@ export function withoutPath({ code, message }: PupilError, path: string): string
 
 /** System errors, by Node's code, that the next try meets again: only another path, or other rights, help. */
 const ofPaths: readonly unknown[] = [
-  ...['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOENT', 'ENAMETOOLONG', 'ELOOP', 'ENXIO', 'EFBIG'],
+  ...['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOTEMPTY', 'ENOENT', 'ENAMETOOLONG', 'ELOOP'],
+  ...['ENXIO', 'EFBIG'],
 ];
 
 /** The code of an error of the operating system: `bad-path`, or `io` for what may pass. */

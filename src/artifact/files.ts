@@ -17,6 +17,7 @@ const advice: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is a file; choose another folder',
   EISDIR: 'a folder has that name; choose another name',
   EEXIST: 'a file has that name; choose another name',
+  ENOTEMPTY: 'a folder has that name by now; choose another name',
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
   ENOENT: 'that folder cannot be made or was removed; choose another folder',
   EFBIG: 'the file is larger than the file system allows; choose another folder',

@@ -11,6 +11,7 @@ import { packShards, type PackResult } from '../jobs/pack.js';
 import { pupil } from '../testing/command-line.js';
 import { withFullDisk } from '../testing/full-disk.js';
 import { noisePng, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
+import { writeNewFolder } from './new-folder.js';
 
 test('packed archives are the data set that was packed, and the same bytes every time', async (t) => {
   const folder = await temporaryFolder(t);
@@ -124,6 +125,26 @@ test('a disk that is full, or an interruption, leaves nothing, and the same comm
   assert.equal((await pupil(...words, '--out', at('packed'))).code, 0);
   assert.deepEqual(readdirSync(folder).sort(), ['calm', 'data', 'packed']);
   assert.ok(readFileSync(at('packed/train-000001.tar')).equals(archive));
+});
+
+test('a folder that another process writes meanwhile is left to it, in one line', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  const others = (name: string): Promise<void> => writeTree(at(name), { 'index.html': 'of another process' });
+  for (let i = 0; i < 4; i++) await writeTree(at('data'), { [`owl/${i}.png`]: await noisePng(i, 40, 40) });
+  const refusal = (name: string): object => ({
+    code: 'bad-path',
+    message: `cannot write ${at(name)}: a folder has that name by now; choose another name (ENOTEMPTY)`,
+  });
+  await assert.rejects(async () => {
+    for await (const event of packShards(at('data'), { out: at('packed') }))
+      if (event.type === 'progress') await others('packed');
+  }, refusal('packed'));
+  await others('page');
+  await assert.rejects(writeNewFolder(at('page'), new Map([['index.html', Buffer.from('ours')]])), refusal('page'));
+  assert.deepEqual(readdirSync(folder).sort(), ['data', 'packed', 'page']);
+  for (const name of ['packed', 'page'])
+    assert.equal(readFileSync(at(`${name}/index.html`), 'utf8'), 'of another process');
 });
 
 test("others' archives in WebDataset's layout: labels are in files beside the images", async (t) => {
