@@ -223,6 +223,8 @@ test(
     await page.locator('.matrix .right').first().click();
     await page.locator('.found .pick').first().click();
     await page.locator('.nearest li').nth(5).waitFor();
+    const fits = ({ scrollHeight, clientHeight }: HTMLElement): boolean => scrollHeight <= clientHeight;
+    assert.ok(await page.locator('.nearest').evaluate(fits), 'labels below their images');
     await page.waitForFunction(() =>
       [...globalThis.document.querySelectorAll<HTMLImageElement>('.detail figure img')].every(
         ({ complete, naturalWidth }) => complete && naturalWidth > 0,

@@ -19,7 +19,7 @@ interface Given {
 
 const width = 320,
   height = 150,
-  left = 44,
+  left = 50,
   right = 8,
   top = 8,
   bottom = 20;
@@ -45,7 +45,7 @@ export function Chart({ title, lines, format, xLabel, from, to }: Given) {
         {ticks(y0, y1).map((value) => (
           <g key={value} class="tick">
             <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} />
-            <text x={left - 6} y={y(value) + 3} text-anchor="end">
+            <text x={left - 6} y={y(value) + 5} text-anchor="end">
               {format(value)}
             </text>
           </g>
