@@ -233,7 +233,10 @@ class Beside implements StudioAssistant {
   }
 
   async #open(): Promise<void> {
-    if (this.#options.folder === undefined) return;
+    if (this.#options.folder === undefined) {
+      this.#waiting = 'No folder of images is open.';
+      return;
+    }
     const spec = this.#spec;
     if (spec.startsWith('hf:')) {
       const { parseHubSpec, pullModel } = await import('../models/hub.js');

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { assertAccessible, openPage, skipped } from '../testing/studio-page.js';
+import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
 import type { Folder } from './protocol.js';
 
@@ -22,6 +22,10 @@ test(
     await isShown('Choose a folder of images');
     await page.getByRole('button', { name: /^holiday/ }).waitFor();
     await assertAccessible(page, 'choosing');
+    await goTo(page, 'Label');
+    await isShown('No folder is open');
+    await page.getByRole('link', { name: 'Choose a folder of images' }).press('Enter');
+    await isShown('Choose a folder of images');
     await page.getByLabel('New folder').focus();
     await page.keyboard.type('animals');
     await page.keyboard.press('Enter');

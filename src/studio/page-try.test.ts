@@ -16,7 +16,7 @@ import { ask, openStudio, type Window } from '../testing/studio-client.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
 import { serveStudio } from '../testing/studio-program.js';
-import type { Failure, Prediction, TakeAway } from './protocol.js';
+import type { Assistant, Failure, Prediction, TakeAway } from './protocol.js';
 
 /** A folder with a finished run, whose model says of half of the images that they are of no class. */
 async function withRun(t: TestContext, images: readonly Uint8Array[]): Promise<string> {
@@ -292,3 +292,27 @@ test('what is made to be taken away is there as long as nothing else was made', 
   assert.notDeepEqual((await window.getBytes(heat)).bytes, before.heat.bytes);
   assert.notDeepEqual(await inNode(window, image), before.said);
 });
+
+test(
+  'of a run alone the page says that no folder is open, and how one is',
+  { skip: skipped, timeout: 120_000 },
+  async (t) => {
+    const images = await Promise.all([1, 2, 3, 4].map((seed) => noisePng(seed)));
+    const folder = await withRun(t, images);
+    const { page, window } = await openPage(t, { run: join(folder, '.pupil/runs/train-1') });
+    for (const section of ['Start', 'Label', 'Check', 'Augment'] as const) {
+      await goTo(page, section);
+      await page
+        .getByRole('navigation', { name: 'Sections' })
+        .locator('[aria-current]', { hasText: section })
+        .waitFor();
+      assert.equal(await page.getByRole('heading', { level: 1 }).textContent(), 'No folder is open', section);
+      await page.locator('code', { hasText: 'pupil studio' }).waitFor();
+      assert.doesNotMatch(await page.locator('main').innerText(), /being opened|labels\.csv|0 images/);
+    }
+    await assertAccessible(page, 'no folder');
+    await page.locator('main').getByRole('link', { name: 'Try' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Try' }).waitFor();
+    assert.equal((await window.get<Assistant>('/api/assistant')).waiting, 'No folder of images is open.');
+  },
+);

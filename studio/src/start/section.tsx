@@ -1,4 +1,5 @@
 /** What is in the folder, and what to do next. */
+import { NoFolder } from '../parts/no-folder.tsx';
 import { of } from '../parts/numbers.ts';
 import { folder, present, rescan } from '../state/folder.ts';
 import { attempt, say } from '../state/notices.ts';
@@ -35,7 +36,7 @@ function NothingOpen() {
 export function StartSection() {
   const open = folder.value;
   if (open === null) return <h1>Opening…</h1>;
-  if (open.at === null && open.canChoose) return <NothingOpen />;
+  if (open.at === null) return open.canChoose ? <NothingOpen /> : <NoFolder />;
   return (
     <div class="start">
       <h1>{open.name}</h1>
@@ -47,7 +48,7 @@ export function StartSection() {
       <NextStep />
       <Figures />
       <BackboneCard />
-      {open.at !== null && <AddImages />}
+      <AddImages />
       <p class="buttons">
         <button onClick={() => attempt(look)}>Look for new images</button>
       </p>
