@@ -24,7 +24,8 @@ test('a run is created once, logged to, opened again and never overwritten', asy
     assert.deepEqual(await readMetrics(path), [{ epoch: 1 }, { epoch: 2, again: true }]);
     await appendFile(run.file('metrics.jsonl'), '{"half');
     assert.equal((await readMetrics(path)).length, 2);
-    assert.deepEqual((await openRun(path)).config, config);
+    // Where it was begun is there from the first write on: a kill after it loses nothing.
+    assert.deepEqual((await openRun(path)).config, { ...config, begun: { folder: process.cwd(), run: path } });
     await assert.rejects(
       createRun(path, 'train', config),
       (error) => error instanceof PupilError && error.code === 'exists',

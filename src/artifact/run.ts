@@ -179,15 +179,16 @@ export async function createRun<Settings>(
 async function createAt<Settings>(path: string, config: RunConfig<Settings>, maker: Maker): Promise<Run<Settings>> {
   await makeFolder(path);
   const lock = await lockFolder(path);
+  const placed = { ...config, begun: { folder: resolve('.'), run: path } };
   try {
     await sweepDrafts(path);
     await assertFree(path, maker);
-    await writeConfig(path, config);
+    await writeConfig(path, placed);
   } catch (error) {
     await lock.release();
     throw error;
   }
-  return runAt(path, config, lock);
+  return runAt(path, placed, lock);
 }
 
 const withoutChecksum = ({ checksum: _, ...config }: RunConfig): RunConfig => config;

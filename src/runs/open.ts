@@ -1,5 +1,4 @@
 /** How every command that has a run folder begins: a new run, or one that goes on. */
-import { resolve } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -111,13 +110,8 @@ export async function openForRun<Settings extends { readonly data?: string | und
           training = facts.training && shownPlaces(facts.training);
         const versions = { pupil: version, node: process.version };
         const config = { command, ...facts, settings, training, filesHash, versions };
-        if (!run) {
-          run = await createRun(out, name, config, isResumable);
-          await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
-        } else if (
-          begun &&
-          (begun.config.engine !== facts.engine || isToldAnew(table, begun.config.settings, settings))
-        )
+        if (!run) run = await createRun(out, name, config, isResumable);
+        else if (begun && (begun.config.engine !== facts.engine || isToldAnew(table, begun.config.settings, settings)))
           await run.updateConfig({
             ...config,
             settings: asNamedIn(table, settings, begun.config.settings),
