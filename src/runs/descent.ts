@@ -21,6 +21,7 @@ import type { RunImages } from './images.js';
 import { describeAugmentation } from './augmentation.js';
 import { batchesOf, type BatchContext } from './batches.js';
 import { buildPhaseStep, planPhases, type FixedSettings, type Phase } from './phases.js';
+import type { Settings } from './resolve.js';
 import { watched } from './glimpse.js';
 import { drawBatches } from './preview.js';
 import { assertDivisible, lead } from './ranks.js';
@@ -87,11 +88,7 @@ export async function* trainInPhases(told: DescentOptions): AsyncGenerator<RunEv
   const resumed = told.from ?? (yield* restore(run));
   const options = { ...told, settings: inTimeOfNow(told, phases.length - 1, resumed) },
     { settings } = options;
-  const technique = techniqueOf(settings);
-  // Few labels are repeated to fill a batch where other images stand beside them.
-  const batchSize =
-    technique.needs.unlabelled !== false ? settings.batchSize : ofLabels(settings, options.learnFrom.length, ranks);
-  assertDivisible(technique, settings, batchSize, ranks);
+  const batchSize = batchOf(settings, options.learnFrom.length, ranks);
   if (ranks.leads) await lead(ranks, options, resumed);
   const all = phases.reduce((sum, { epochs }) => sum + epochs, 0);
   const context = (firstEpoch: number): BatchContext => ({
@@ -141,11 +138,20 @@ function inTimeOfNow({ settings, time }: DescentOptions, last: number, resumed: 
 /** A training that has no time left has so much. */
 const leastSeconds = 1;
 
+/** Labelled images of a batch, of so many. Throws `usage` where the ranks cannot share it. */
+export function batchOf(settings: Settings & { readonly batchSize: number }, labels: number, ranks: Ranks): number {
+  const technique = techniqueOf(settings);
+  // Few labels are repeated to fill a batch where other images stand beside them.
+  const batchSize = technique.needs.unlabelled !== false ? settings.batchSize : ofLabels(settings, labels, ranks);
+  assertDivisible(technique, settings, batchSize, ranks);
+  return batchSize;
+}
+
 /**
  * The images of a batch that stand there alone: not more than there are. Fewer than the batch that was asked for are
  * cut in equal parts as far as they go: the few that are left over are others in every epoch.
  */
-function ofLabels({ batchSize }: FixedSettings, labels: number, { size }: Ranks): number {
+function ofLabels({ batchSize }: { readonly batchSize: number }, labels: number, { size }: Ranks): number {
   const whole = Math.floor(labels / size) * size;
   return batchSize <= labels || whole === 0 ? Math.min(batchSize, labels) : whole;
 }

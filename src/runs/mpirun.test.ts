@@ -175,7 +175,11 @@ test('ranks that were told or see other things are refused once, with code 2', o
   await rm(join(root, 'other/train/red/0.png'));
   const told = ['train', data, ...training(1), ...out];
   const cases: readonly (readonly [last: readonly string[], line: RegExp])[] = [
-    [['train', data, ...training(2), ...out], /rank 1 .*the options is .*start all ranks alike/],
+    [
+      ['train', data, ...training(2), ...out],
+      /rank 1 .*--epochs is 2 here, that of rank 0 is 1; start all ranks alike/,
+    ],
+    [[...told, '--no-flip'], /rank 1 .*--flip is false here, that of rank 0 is not given; start/],
     [['distill', data, '--teacher', 'a', '--student', 'b', ...out], /rank 1 .*the command is distill here, .* train/],
     [[...told, '--option-of-another-version'], /rank 1 .*--option-of-another-version/],
     [['train', join(root, 'nowhere'), ...told.slice(2)], /rank 1 .*nowhere/],
@@ -206,6 +210,7 @@ test('mistakes are told once, and end all ranks with code 2', options, async (t)
     assert.equal(ended.code, 2, ended.err);
     assert.equal(said(ended).length, 1, ended.err);
     assert.match(said(ended)[0]!, line);
+    assert.ok(!existsSync(join(root, 'run')), 'there is no run that the next try finds');
   }
   const environment = { PUPIL_MPI: '/nowhere/libmpi.so' };
   const without = await mpirun(2, ['train', data, ...training(1), '--out', join(root, 'without')], { environment });

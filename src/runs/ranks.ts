@@ -48,15 +48,26 @@ export async function joinAlike(command: string, told: object, signal: AbortSign
 
 async function assertSame(ranks: Ranks, command: string, told: object): Promise<void> {
   if (ranks.size === 1) return;
-  const own = { version, command, options: JSON.stringify({ ...told, signal: undefined }) };
+  const own = { version, command, options: spell({ ...told, signal: undefined }) };
   const first = await ranks.share(own);
-  const other = (['version', 'command', 'options'] as const).find((what) => first[what] !== own[what]);
-  if (other !== undefined)
-    throw new PupilError(
-      'usage',
-      `the ${other} is ${own[other]} here, that of rank 0 is ${first[other]}; start all ranks alike`,
-    );
+  const refuse = (what: string, here: string, there: string): PupilError =>
+    new PupilError('usage', `${what} is ${here} here, that of rank 0 is ${there}; start all ranks alike`);
+  for (const what of ['version', 'command'] as const)
+    if (first[what] !== own[what]) throw refuse(`the ${what}`, own[what], first[what]);
+  for (const name of Object.keys({ ...first.options, ...own.options })) {
+    const [here = 'not given', there = 'not given'] = [own.options[name], first.options[name]];
+    if (here !== there) throw refuse(`\`${name}\``, here, there);
+  }
 }
+
+/** Options as JSON, each by itself; those that are not given are left out. */
+const spell = (options: object): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(options).flatMap(([name, value]): [string, string][] => {
+      const spelled = JSON.stringify(value) as string | undefined;
+      return spelled === undefined ? [] : [[name, spelled]];
+    }),
+  );
 
 /** What images and their names are known by. */
 export const hashesOf = (dataset: Dataset): Pick<Announced, 'hash' | 'filesHash'> => ({

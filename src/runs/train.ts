@@ -24,7 +24,7 @@ import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
 import { chooseBackbones, chooseTeachers, consultTeachers, type Backbone } from './consult.js';
 import type { StepsTime } from './context.js';
-import { checkMetrics } from './descent.js';
+import { batchOf, checkMetrics } from './descent.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { featuresOfRun } from './features.js';
@@ -161,6 +161,8 @@ async function* leadTraining(
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     // A teacher that is no good is told before there is a run.
     const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
+    const { mode, batchSize } = settings;
+    if (!isFrozen(mode) && batchSize !== 'auto') batchOf({ ...settings, batchSize }, images.split.train.length, ranks);
     await meetPrepared(ranks);
     const run = await opened.begin(settings.mode, {
       machine: sharing?.machine,
