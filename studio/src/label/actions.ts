@@ -32,7 +32,7 @@ export function askClass(): void {
 }
 
 /** Keeps proposals coming. */
-const refill = (): void => void (supply.value ?? proposed).more(false, isPast.value).catch(complain);
+const refill = (): void => void (supply.value ?? proposed).more(isPast.value ? 'others' : 'enough').catch(complain);
 
 /** Told whoever is faster than the next images. */
 export const comes = 'The next images are on their way.';
@@ -46,7 +46,7 @@ function sayNone(): void {
 /** Shows images that are drawn at random, to measure on more of them. */
 export function showDrawn(): void {
   showImages({ kind: 'random' });
-  void drawn.more(true).catch(complain);
+  void drawn.more('better').catch(complain);
 }
 
 /** Gives the chosen images a label, sets them aside, or (null) takes their label away. */
@@ -114,7 +114,7 @@ export function step(by: number, isRange = false): void {
   if (!isEnd || supply.value === undefined) return moveTo(from + by, isRange);
   const before = ids.value.length;
   goPast();
-  supply.value.more(true, true).then(() => {
+  supply.value.more('others').then(() => {
     if (ids.value.length > before) return;
     moveTo(at.value);
     say('There are no other images without a label.');

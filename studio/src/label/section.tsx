@@ -45,7 +45,7 @@ export function LabelSection() {
     return () => document.removeEventListener('keydown', hearKey);
   }, []);
   const total = present.value.length;
-  useEffect(() => void proposed.more(true).catch(complain), [total]);
+  useEffect(() => void proposed.more('better').catch(complain), [total]);
   return (
     <div class="labelling">
       <h1 class="unseen">Label</h1>

@@ -30,8 +30,7 @@ function supplyOf(query: string, batch: number) {
   const list = signal<readonly Proposal[]>([]);
   /** So many of the list were in sight: these stay as they are. */
   const seen = signal(0);
-  let asking: Promise<void> | undefined;
-  const isAsking = signal(false);
+  const asking = signal<Promise<void>>();
   let isExhausted = false;
   const isFree = ({ id }: Proposal): boolean => markOf(id) === null;
   const ask = async (isPast: boolean): Promise<void> => {
@@ -48,23 +47,19 @@ function supplyOf(query: string, batch: number) {
     list,
     seen,
     /** Whether more are on their way. */
-    isAsking,
+    isAsking: computed(() => asking.value !== undefined),
     /**
-     * Asks for more where few are left; `isAnew`: better ones may be known by now; `isPast`: all that are here were
-     * labelled or passed over, others are wanted.
+     * Asks for more where few are left (`enough`), or because better ones may be known by now; or for `others`, as all
+     * that are here were labelled or passed over.
      */
-    more(isAnew = false, isPast = false): Promise<void> {
-      if (isAnew || isPast) isExhausted = false;
+    more(wanted: 'enough' | 'better' | 'others' = 'enough'): Promise<void> {
+      if (wanted !== 'enough') isExhausted = false;
       else if (isExhausted || list.value.filter(isFree).length > batch / 2) return Promise.resolve();
       const { length } = list.value;
       // What is on its way was asked for before, and may be nothing new.
-      if (isPast && asking !== undefined)
-        return asking.then(() => (list.value.length > length ? undefined : this.more(true, true)));
-      isAsking.value = true;
-      return (asking ??= ask(isPast).finally(() => {
-        asking = undefined;
-        isAsking.value = false;
-      }));
+      if (wanted === 'others' && asking.value !== undefined)
+        return asking.value.then(() => (list.value.length > length ? undefined : this.more('others')));
+      return (asking.value ??= ask(wanted === 'others').finally(() => (asking.value = undefined)));
     },
   };
 }

@@ -23,7 +23,7 @@ let source: EventSource | undefined;
 const patience = 5000;
 
 /** Proposals are asked for only where they are shown: the server remembers which it drew at random. */
-const refresh = (): Promise<void> => (route.value.section === 'label' ? proposed.more(true) : Promise.resolve());
+const refresh = (): Promise<void> => (route.value.section === 'label' ? proposed.more('better') : Promise.resolve());
 
 function hear(event: StudioEvent): void {
   if (event.type === 'opened') beginAnew();
