@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportModel } from '../artifact/export.js';
@@ -33,7 +33,15 @@ test(
       at('model.onnx'),
       exportModel(buildModel('resnet8', { labels: ['cat', '<b>dog</b>'], seed: 3 }), {}),
     );
-    assert.match((await pupil('export', at('model.onnx'), '--web', at('page'))).out, /put the folder on any web host/);
+    const exported = await pupil('export', at('model.onnx'), '--web', at('page'));
+    assert.match(exported.out, /put the folder on any web host/);
+    // What a host has to hold is said beside what the model takes.
+    const files = await readdir(at('page'));
+    const sizes = await Promise.all(files.map(async (name) => (await stat(at(`page/${name}`))).size));
+    const whole = sizes.reduce((sum, size) => sum + size, 0) / 1e6;
+    const own = (await stat(at('page/model.onnx'))).size / 1e6;
+    const said = `(model ${own.toPrecision(3)} MB, with the page and its runtime ${whole.toPrecision(3)} MB,`;
+    assert.ok(exported.out.includes(said), `${exported.out}: not ${said}`);
     const again = await pupil('export', at('model.onnx'), '--web', at('page'));
     assert.equal(again.code, 2);
     assert.match(again.err, /page already exists; choose another --web/);

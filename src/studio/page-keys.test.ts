@@ -59,6 +59,12 @@ test(
     await page.keyboard.press('1');
     await page.getByText('they have that label already').waitFor();
     assert.equal(await undo.count(), 1);
+    // Of notices of different lengths, the crosses stand below one another.
+    const edges = await page
+      .locator('.notice')
+      .getByRole('button', { name: 'Dismiss' })
+      .evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().right)));
+    assert.ok(edges.length > 1 && new Set(edges).size === 1, `they end at ${edges.join(', ')}`);
     // After another step the older notice cannot undo that one.
     await page.keyboard.press('Home');
     await page.keyboard.press('2');

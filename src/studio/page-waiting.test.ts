@@ -199,6 +199,12 @@ test(
     await goTo(page, 'Check');
     await page.getByRole('button', { name: /^Duplicates/ }).click();
     await page.getByText('1 question left').waitFor();
+    // A wide screen is made use of.
+    const size = page.viewportSize()!;
+    await page.setViewportSize({ width: 1920, height: 1080 });
+    const { x, width } = (await page.locator('.question').boundingBox())!;
+    assert.ok(x + width > 1800, `the question ends at ${x + width} of 1920`);
+    await page.setViewportSize(size);
     const pairs = async (): Promise<number> => (await window.get<CheckQueues>('/api/check')).alike.length;
     await page.keyboard.press('k');
     await page.getByText('No two images are the same').waitFor();

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { resolve, sep } from 'node:path';
+import { basename, resolve, sep } from 'node:path';
 import { PupilError } from '../errors.js';
 
 /**
@@ -41,7 +41,7 @@ export const isDirectory = async (path: string): Promise<boolean> =>
 /** Throws `not-found` where the open folder is gone: it is never made anew, as what is written would not be there. */
 export async function requireFolder(folder: string): Promise<void> {
   if (await isDirectory(folder)) return;
-  throw new PupilError('not-found', `${folder}: the folder is gone; bring it back, or open another one`);
+  throw new PupilError('not-found', `${basename(folder)}: the folder is gone; bring it back, or open another one`);
 }
 
 export const isImageName = (name: string): boolean => /\.(jpe?g|png|gif|webp|tiff?|avif|bmp|hei[cf])$/i.test(name);

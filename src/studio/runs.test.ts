@@ -130,9 +130,9 @@ test('a folder that is gone is not made anew by what is written to it', async (t
   try {
     const options = { mode: 'scratch' };
     const started = await window.post<Failure>('/api/runs', { command: 'train', options });
-    assert.match(started.value.error.message, /the folder is gone/);
+    assert.match(started.value.error.message, /^photos: the folder is gone/);
     const added = await ask(port, '/api/add?path=a.png', { method: 'POST', headers, body });
-    assert.match(added.text, /the folder is gone/);
+    assert.match(added.text, /"photos: the folder is gone/);
     const changes = [{ id: 0, was: 'cat', to: 'dog', source: 'person' }];
     assert.ok((await window.post('/api/labels', changes)).status >= 400);
     assert.equal(existsSync(folder), false);

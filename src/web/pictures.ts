@@ -33,8 +33,8 @@ async function fetchBytes(address: string): Promise<Uint8Array> {
     // A browser does not tell a script more: no such host, offline, no address, or another site that forbids it.
     throw new PupilError(
       'network',
-      `${address}: cannot be fetched (${messageOf(error)}); check the address, and that its server allows this page ` +
-        '(CORS)',
+      `${address}: cannot be fetched (${messageOf(error)}); check the connection and the address, and that its ` +
+        'server allows this page (CORS)',
       { cause: error },
     );
   }

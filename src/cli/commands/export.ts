@@ -44,24 +44,32 @@ export const exporting = command(
         exportModel(model, provenance, { ...form, input: place.form === 'hub' ? 'pixel_values' : 'pixels' });
       const asked = bytesOf({ fp16, int8 });
       const difference = int8 ? undefined : await differenceOf(model, { bytes: asked, name: place.path });
-      let bytes = asked.length;
+      let bytes = asked.length,
+        size = megabytes(bytes);
       if (place.form === 'hub') {
         const isWhole = !fp16 && !int8;
         const whole = isWhole ? asked : bytesOf({});
         bytes = whole.length + (isWhole ? 0 : asked.length);
+        size = megabytes(bytes);
         const smaller = isWhole ? undefined : ({ type: int8 ? 'q8' : 'fp16', bytes: asked } as const);
         const title = basename(resolve(place.path));
         await writeNewFolder(place.path, await deploy.hubFiles(title, { run, model, provenance, whole, smaller }));
-      } else if (place.form === 'web')
-        await writeNewFolder(place.path, await deploy.webFiles(asked, { origins: deploy.originsOf(model) }));
-      else await (await import('../../artifact/files.js')).writeFileAtomically(place.path, asked);
+      } else if (place.form === 'web') {
+        const files = await deploy.webFiles(asked, { origins: deploy.originsOf(model) });
+        await writeNewFolder(place.path, files);
+        size = `model ${size}, with the page and its runtime ${megabytes(bytesIn(files))}`;
+      } else await (await import('../../artifact/files.js')).writeFileAtomically(place.path, asked);
       const result = { path: place.path, bytes, fp16, int8: int8 !== undefined, difference };
       const compared = difference === undefined ? '' : `, probabilities within ${percent(difference)} of the model's`;
-      const size = (bytes / 1e6).toPrecision(3);
-      conclude(result, `${place.path} (${size} MB${compared})\n${place.next}`, json, terminal);
+      conclude(result, `${place.path} (${size}${compared})\n${place.next}`, json, terminal);
     },
   },
 );
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toPrecision(3)} MB`;
+
+const bytesIn = (files: ReadonlyMap<string, Uint8Array | string>): number =>
+  [...files.values()].reduce((sum, file) => sum + Buffer.byteLength(file), 0);
 
 /** What is written, where, and what to do with it. */
 interface Place {
