@@ -12,10 +12,14 @@ export interface SkipOptions {
 
 /** Throws `bad-data` where more cannot be read than are skipped. */
 export function assertSkippable(unreadable: readonly Unreadable[], { skip = Infinity }: SkipOptions): void {
-  const one = unreadable[skip];
-  if (one === undefined) return;
+  if (unreadable.length <= skip) return;
+  const named = unreadable.slice(0, mostNamed).map(({ path, reason }) => `${path} (${reason})`);
+  if (unreadable.length > mostNamed) named.push(`and ${unreadable.length - mostNamed} more`);
   const what = unreadable.length === 1 ? '1 file or image' : `${unreadable.length} files or images`;
-  throw new PupilError('bad-data', `${what} cannot be read, more than \`skip: ${skip}\`: ${one.path} (${one.reason})`, {
+  throw new PupilError('bad-data', `${what} cannot be read, more than \`skip: ${skip}\`: ${named.join('; ')}`, {
     option: 'skip',
   });
 }
+
+/** Files that are named one by one in the line of an error. */
+const mostNamed = 3;

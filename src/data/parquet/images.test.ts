@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import * as zlib from 'node:zlib';
 import { fileURLToPath } from 'node:url';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { decodeSample } from '../../evaluate/readers.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { refused } from '../../testing/kit.js';
@@ -101,4 +103,17 @@ test('what is missing or damaged is named', async (t) => {
   );
   await writeFile(join(folder, 'labels.parquet'), await readFile(at('strings.parquet')));
   await assert.rejects(openDataset(join(folder, 'none.parquet')), refused('not-found', /none\.parquet: no such file/));
+});
+
+test('Zstandard is read, or the Node that reads it is named', async (t) => {
+  const file = join(await temporaryFolder(t), 'images.parquet');
+  const columnData = [
+    { name: 'image', data: [new Uint8Array(100), new Uint8Array(100)], type: 'BYTE_ARRAY' as const },
+    { name: 'label', data: ['a', 'b'], type: 'STRING' as const },
+  ];
+  // What is no Zstandard is refused by those that read it.
+  const compressors = { ZSTD: (bytes: Uint8Array): Uint8Array => bytes };
+  await writeFile(file, new Uint8Array(parquetWriteBuffer({ columnData, codec: 'ZSTD', compressors })));
+  const told = 'zstdDecompressSync' in zlib ? /images\.parquet/ : /images\.parquet.*Node 22\.15/;
+  await assert.rejects(openDataset(file), refused('bad-data', told));
 });

@@ -54,12 +54,16 @@ export interface ParquetRow {
   readonly label: string | number | undefined;
 }
 
-/** Compressions beside Snappy, as far as this Node has them. */
+/** Compressions beside Snappy; Node before 22.15 has no Zstandard. */
 const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array };
 const compressors = {
   GZIP: (bytes: Uint8Array): Uint8Array => zlib.gunzipSync(bytes),
   BROTLI: (bytes: Uint8Array): Uint8Array => zlib.brotliDecompressSync(bytes),
-  ...(zstdDecompressSync === undefined ? {} : { ZSTD: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes) }),
+  ZSTD(bytes: Uint8Array): Uint8Array {
+    if (zstdDecompressSync === undefined)
+      throw new Error('Zstandard is read by Node 22.15 and later, with this one take Snappy or gzip');
+    return zstdDecompressSync(bytes);
+  },
 };
 
 function headerOf(metadata: FileMetaData): ParquetHeader {
