@@ -27,7 +27,7 @@ export { PupilError, type ErrorCode } from './errors.js';
 export type { Image };
 export type { Runtime, WebOptions } from './web/options.js';
 export type { ModelSource, Picture } from './web/pictures.js';
-export type { LearnEvent, WebMode } from './web/learn.js';
+export type { HeldOut, LearnEvent, WebMode } from './web/learn.js';
 export type { Example, WebTrained, WebTrainEvent, WebTrainOptions } from './web/train.js';
 
 /** A model ready to predict in a browser. */

@@ -98,7 +98,9 @@ test(
     await page.locator('.classes .card').first().getByText('11 photos').waitFor();
     await pool.getByText('4 photos').waitFor();
     assert.equal(await page.getByLabel('Name of the class').nth(1).inputValue(), 'bees');
-    await page.getByText('photos are recognised when the model has not seen them').waitFor();
+    await page
+      .getByText(/photos are recognised when the model has not seen them \(95% interval \d+ to \d+%\)/)
+      .waitFor();
     const download = page.waitForEvent('download');
     await page.getByText('Download model.onnx').focus();
     await page.keyboard.press('Enter');

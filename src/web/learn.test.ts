@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { wilson } from '../evaluate/metrics.js';
 import { draw, learnInNode, settings } from '../testing/web-training.js';
 
 test('a frozen network learns which images are of no class, where there are enough labels', async () => {
@@ -16,5 +17,8 @@ test('copies of an image are held out together, a class with one content is not 
   const two = draw(2);
   assert.equal((await learnInNode([...two, ...two, ...two], probe)).heldOut, undefined);
   const dark = draw(16).filter(({ label }) => label === 0);
-  assert.equal((await learnInNode([...dark, ...dark, two[1]!], probe)).heldOut?.count, 16);
+  const { heldOut } = await learnInNode([...dark, ...dark, two[1]!], probe);
+  assert.equal(heldOut?.count, 16);
+  // Each is there twice: the interval is that of eight.
+  assert.deepEqual([heldOut.low, heldOut.high], wilson(heldOut.top1, 8));
 });

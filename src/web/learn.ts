@@ -5,7 +5,7 @@ import { createEvaluationLoader, createLoader } from '../data/loader.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
-import { argmax, fitTemperature } from '../evaluate/metrics.js';
+import { argmax, fitTemperature, wilson } from '../evaluate/metrics.js';
 import { earlierLayer } from '../models/cuts.js';
 import { parameterGroups } from '../models/groups.js';
 import { isNormalisationFolded, type Model, type Rejection } from '../models/model.js';
@@ -70,10 +70,19 @@ export type LearnEvent =
     }
   | FitEvent;
 
+/** An accuracy, with both ends of its 95% interval. */
+export interface HeldOut {
+  readonly top1: number;
+  readonly low: number;
+  readonly high: number;
+  /** Images that it was measured on. */
+  readonly count: number;
+}
+
 export interface Learned {
   readonly model: Model;
   /** Of the last layer alone, on labels that it was not told; undefined: none could be held out. */
-  readonly heldOut: { readonly top1: number; readonly count: number } | undefined;
+  readonly heldOut: HeldOut | undefined;
 }
 
 /** What a training works with. */
@@ -256,14 +265,16 @@ async function* byConsensus(
 /** How good logits of held-out images are, and the temperature that makes their confidences honest. */
 function measured(
   { logits, indexes }: { readonly logits: Float32Array; readonly indexes: readonly number[] },
-  { labels, classes }: Problem,
+  { labels, contents, classes }: Problem,
 ): Omit<Solved, 'head'> {
-  const truths = indexes.map((i) => labels[i]!);
-  const right = truths.filter((label, row) => argmax(logits, row * classes, classes) === label).length;
-  return {
-    temperature: fitTemperature(logits, truths, classes),
-    heldOut: truths.length === 0 ? undefined : { top1: right / truths.length, count: truths.length },
-  };
+  const truths = indexes.map((i) => labels[i]!),
+    temperature = fitTemperature(logits, truths, classes);
+  if (truths.length === 0) return { temperature, heldOut: undefined };
+  const right = truths.filter((label, row) => argmax(logits, row * classes, classes) === label).length,
+    top1 = right / truths.length;
+  // Copies tell nothing new.
+  const [low, high] = wilson(top1, new Set(indexes.map((i) => contents[i])).size);
+  return { temperature, heldOut: { top1, low, high, count: truths.length } };
 }
 
 /** Everything trains, a small learning rate in the pretrained part. The last layer should be solved already. */

@@ -1,4 +1,5 @@
 /** What the page keeps in the browser's own files (the origin private file system): it is there after a reload. */
+import type { HeldOut } from '../../dist/web.js';
 
 /** What the page holds, photos by the names of their files. */
 export interface Session {
@@ -15,7 +16,7 @@ export interface Session {
 
 export interface Outcome {
   /** On labels that it was not told; undefined: none could be held out. */
-  readonly heldOut?: { readonly top1: number; readonly count: number } | undefined;
+  readonly heldOut?: HeldOut | undefined;
   readonly seconds: number;
 }
 

@@ -1,6 +1,6 @@
 /** Training, and what came out. */
 import { Bar } from '../../studio/src/parts/bar.tsx';
-import { duration, percent, size } from '../../studio/src/parts/numbers.ts';
+import { duration, interval, percent, size } from '../../studio/src/parts/numbers.ts';
 import { usual } from './backbone.ts';
 import { address, missing, outcome } from './state.ts';
 import { model, problem, progress, startTraining, stopTraining, type Model } from './training.ts';
@@ -33,7 +33,8 @@ function Result({ made: { bytes, address: file } }: { readonly made: Model }) {
       <p>
         {heldOut === undefined
           ? 'Trained. With two photos of each class or more it is also measured.'
-          : `${percent(heldOut.top1)} of ${heldOut.count} photos are recognised when the model has not seen them.`}{' '}
+          : `${percent(heldOut.top1)} of ${heldOut.count} photos are recognised when the model has not seen them ` +
+            `(95% interval ${interval([heldOut.low, heldOut.high])}).`}{' '}
         <span class="note">It took {duration(seconds)}.</span>
       </p>
       <p class="row">
