@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { goTo, openPage, sections, skipped } from '../testing/studio-page.js';
+import { goTo, holdBack, openPage, sections, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
 import type { Labels } from './protocol.js';
 
@@ -59,9 +59,7 @@ test('nothing is said to be missing that is still on its way', { skip: skipped, 
   await writeTree(folder, { '1.png': 1, '2.png': 2 });
   const { page } = await openPage(t, { folder, model });
   for (const what of ['folder', 'images', 'labels', 'check', 'runs', 'assistant']) {
-    let release: () => void = () => undefined;
-    const late = new Promise<void>((resolve) => (release = resolve));
-    await page.route(`**/api/${what}`, (route) => late.then(() => route.continue()));
+    const release = await holdBack(page, `**/api/${what}`);
     await page.reload();
     await page.getByRole('heading', { name: 'Opening…' }).waitFor();
     for (const section of sections) {
@@ -72,9 +70,7 @@ test('nothing is said to be missing that is still on its way', { skip: skipped, 
     await page.getByRole('heading', { name: 'Opening…' }).waitFor({ state: 'detached' });
     await page.unroute(`**/api/${what}`);
   }
-  let release: () => void = () => undefined;
-  const late = new Promise<void>((resolve) => (release = resolve));
-  await page.route('**/api/next?*', (route) => late.then(() => route.continue()));
+  const release = await holdBack(page, '**/api/next?*');
   await goTo(page, 'Label');
   await page.reload();
   await page.getByText('The next images are on their way.').waitFor();

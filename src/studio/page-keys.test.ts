@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { goTo, openPage, skipped } from '../testing/studio-page.js';
+import { goTo, holdBack, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
 import type { Labels } from './protocol.js';
 
@@ -91,9 +91,7 @@ test(
     await goTo(page, 'Label');
     await page.locator('.cell.focused').waitFor();
     await page.locator('.classes .class').nth(2).waitFor();
-    let release: () => void = () => undefined;
-    const late = new Promise<void>((resolve) => (release = resolve));
-    await page.route('**/api/next?*', (route) => late.then(() => route.continue()));
+    const release = await holdBack(page, '**/api/next?*');
     const inSight = Number(await page.locator('.cell.focused').getAttribute('aria-setsize'));
     for (let i = 0; i < inSight; i++) await page.keyboard.press('1');
     await page.keyboard.press('2');

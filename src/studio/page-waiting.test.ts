@@ -10,6 +10,7 @@ import {
   assertAccessible,
   complaints,
   goTo,
+  holdBack,
   isWide,
   openPage,
   phone,
@@ -243,12 +244,7 @@ test(
     await goTo(page, 'Label');
     await page.locator('.cell.focused').waitFor();
     await page.locator('.classes .class').nth(2).waitFor();
-    let release: () => void = () => undefined;
-    const late = new Promise<void>((resolve) => (release = resolve));
-    await page.route('**/api/next?*', async (route) => {
-      await late;
-      await route.continue();
-    });
+    const release = await holdBack(page, '**/api/next?*');
     const inSight = Number(await page.locator('.cell.focused').getAttribute('aria-setsize'));
     assert.ok(inSight < count);
     for (let i = 0; i < inSight; i++) await page.keyboard.press('1');

@@ -118,3 +118,11 @@ export const isWide = (page: Page): Promise<boolean> =>
       (element) => element.scrollWidth > element.clientWidth,
     ),
   );
+
+/** Holds requests to an address back, until what is returned is called. */
+export async function holdBack(page: Page, address: string): Promise<() => void> {
+  let release = (): void => undefined;
+  const late = new Promise<void>((resolve) => (release = resolve));
+  await page.route(address, (route) => late.then(() => route.continue()));
+  return release;
+}
