@@ -106,7 +106,7 @@ class Beside implements StudioAssistant {
     if (wanted !== null) {
       this.offer = null;
       this.#fetch(wanted.name).catch((error: unknown) => {
-        if (this.backbone === null) this.offer = wanted;
+        if (this.backbone === null) this.offer = { ...wanted, failure: messageOf(error) };
         this.#fail(error);
       });
     }
@@ -243,7 +243,7 @@ class Beside implements StudioAssistant {
       const cached = await pullModel(spec, { offline: true }).catch(() => undefined);
       if (cached === undefined) {
         const host = new URL(process.env['HF_ENDPOINT'] || 'https://huggingface.co').host;
-        this.offer = { name: parseHubSpec(spec).repository, host, bytes: null };
+        this.offer = { name: parseHubSpec(spec).repository, host, bytes: null, failure: null };
         this.#waiting = 'A network that compares images has to be fetched first.';
         this.#options.bus.send({ type: 'folder' });
         return;

@@ -25,6 +25,7 @@ test('a backbone is fetched when the person asks, never before', { skip }, async
   await window.post('/api/backbone', {});
   const failed = await until(folder, (one) => one.offer !== null);
   assert.equal(failed.backbone, null, 'it can be asked for again');
+  assert.match(failed.offer!.failure!, /hf:someone\/net: /, 'and one is told why');
   hub.fault = 'none';
   await window.post('/api/backbone', {});
   const there = await until(folder, (one) => one.backbone !== null);

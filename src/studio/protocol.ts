@@ -77,11 +77,20 @@ export interface Folder {
   /** The network whose features are used: null as long as none is there, and one has to be asked for. */
   readonly backbone: { readonly name: string; readonly licence: string | null } | null;
   /** Where `backbone` is null: what would be fetched, from where, how large; nothing is fetched unasked. */
-  readonly offer: { readonly name: string; readonly host: string; readonly bytes: number | null } | null;
+  readonly offer: Offer | null;
   /** What the layout says: which folders gave labels, or why none did. */
   readonly note: string | null;
   /** Tasks that are under way. */
   readonly progress: readonly Progress[];
+}
+
+/** A network that can be fetched. */
+export interface Offer {
+  readonly name: string;
+  readonly host: string;
+  readonly bytes: number | null;
+  /** Why it could not be fetched when it was asked for last; null: it was not, yet. */
+  readonly failure: string | null;
 }
 
 /** A folder that can be chosen from: names alone, as far as the studio may look. */

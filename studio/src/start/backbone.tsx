@@ -24,8 +24,13 @@ function Offer() {
         {offer.bytes === null ? '' : ` (${size(offer.bytes)})`} would be downloaded from <b>{offer.host}</b>, once. Your
         images stay on this machine, and nothing else is requested. You can label without it.
       </p>
+      {offer.failure !== null && (
+        <p class="failure" role="alert">
+          {offer.failure}
+        </p>
+      )}
       <button class="primary" disabled={isAsked} onClick={accept}>
-        Download it
+        {offer.failure === null ? 'Download it' : 'Try again'}
       </button>
     </section>
   );
